@@ -1,0 +1,409 @@
+#include "shim.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <dlfcn.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+using at::Tensor;
+
+namespace {
+
+thread_local std::string last_error;
+
+Tensor& tensor(rs_tensor t) { return *static_cast<Tensor*>(t); }
+rs_tensor give(Tensor t) { return new Tensor(std::move(t)); }
+
+// Runs f without autograd and turns what it throws into an error code.
+template <typename F>
+int guarded(F f) {
+  try {
+    at::NoGradGuard no_grad;
+    f();
+    return 0;
+  } catch (const c10::Error& e) {
+    last_error = e.what_without_backtrace();
+  } catch (const std::exception& e) {
+    last_error = e.what();
+  }
+  return 1;
+}
+
+// As guarded, but keeps the caller's autograd mode.
+template <typename F>
+int recorded(F f) {
+  try {
+    f();
+    return 0;
+  } catch (const c10::Error& e) {
+    last_error = e.what_without_backtrace();
+  } catch (const std::exception& e) {
+    last_error = e.what();
+  }
+  return 1;
+}
+
+// ---- images -----------------------------------------------------------------
+
+struct Plane {  // one image in memory, as float or as bytes
+  const uint8_t* bytes = nullptr;
+  const float* floats = nullptr;
+};
+
+Plane plane(const rs_images& images, int64_t row) {
+  const Tensor& base = tensor(images.base);
+  const int64_t size = base.numel() / base.size(0);
+  Plane p;
+  if (row >= base.size(0)) {
+    p.floats = tensor(images.extra).const_data_ptr<float>() + (row - base.size(0)) * size;
+  } else if (base.scalar_type() == at::kByte) {
+    p.bytes = base.const_data_ptr<uint8_t>() + row * size;
+  } else {
+    p.floats = base.const_data_ptr<float>() + row * size;
+  }
+  return p;
+}
+
+// float(b)/255 for every byte, so that widening is a look-up.
+const float* unit() {
+  static const std::vector<float> table = [] {
+    std::vector<float> t(256);
+    for (int b = 0; b < 256; b++) t[b] = float(b) / 255.0f;
+    return t;
+  }();
+  return table.data();
+}
+
+void copy_plane(float* out, Plane p, int64_t size) {
+  if (p.floats) {
+    std::copy(p.floats, p.floats + size, out);
+    return;
+  }
+  const float* table = unit();
+  for (int64_t i = 0; i < size; i++) out[i] = table[p.bytes[i]];
+}
+
+void check_order(const rs_images& images, const int64_t* order, int64_t n) {
+  const int64_t rows = tensor(images.base).size(0) + (images.extra ? tensor(images.extra).size(0) : 0);
+  for (int64_t i = 0; i < n; i++)
+    TORCH_CHECK(order[i] >= 0 && order[i] < rows, "image ", order[i], " of ", rows);
+}
+
+// Gathers on the CPU: one pass over the pixels, whatever is asked.
+Tensor gather_cpu(const rs_images& images, const int64_t* order, int64_t n, const uint8_t* shifts,
+                  bool channels_last) {
+  const Tensor& base = tensor(images.base);
+  const int64_t C = base.size(1), H = base.size(2), W = base.size(3), size = C * H * W;
+  auto format = channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+  Tensor out = at::empty({n, C, H, W}, at::TensorOptions(at::kFloat).memory_format(format));
+  float* to = out.mutable_data_ptr<float>();
+  const bool planar = !channels_last || C == 1;
+  const float* table = unit();
+  for (int64_t i = 0; i < n; i++, to += size) {
+    const Plane p = plane(images, order[i]);
+    if (planar && !shifts) {
+      copy_plane(to, p, size);
+      continue;
+    }
+    const int code = shifts ? shifts[i] : 18 * 4 + 2 * 4;
+    const int64_t dy = code / 18 - 4, dx = code % 18 / 2 - 4;
+    const bool flip = code & 1;
+    for (int64_t c = 0; c < C; c++)
+      for (int64_t y = 0; y < H; y++)
+        for (int64_t x = 0; x < W; x++) {
+          const int64_t sy = y + dy, sx = (flip ? W - 1 - x : x) + dx;
+          float value = 0;
+          if (sy >= 0 && sy < H && sx >= 0 && sx < W) {
+            const int64_t at = (c * H + sy) * W + sx;
+            value = p.floats ? p.floats[at] : table[p.bytes[at]];
+          }
+          to[planar ? (c * H + y) * W + x : (y * W + x) * C + c] = value;
+        }
+  }
+  return out;
+}
+
+// The same by tensor operations, for any device.
+Tensor gather_any(const rs_images& images, const int64_t* order, int64_t n, const uint8_t* shifts,
+                  bool channels_last) {
+  const Tensor& base = tensor(images.base);
+  const int64_t rows = base.size(0), H = base.size(2), W = base.size(3);
+  auto device = base.device();
+  Tensor index = at::from_blob(const_cast<int64_t*>(order), {n}, at::kLong).to(device, false, true);
+  Tensor x = base.index_select(0, index.clamp_max(rows - 1));
+  if (base.scalar_type() == at::kByte) x = x.to(at::kFloat).div_(255);
+  if (images.extra && tensor(images.extra).size(0) > 0) {
+    Tensor extra = tensor(images.extra).index_select(0, (index - rows).clamp_min(0));
+    x = at::where((index >= rows).view({n, 1, 1, 1}), extra, x);
+  }
+  if (shifts) {
+    Tensor code = at::from_blob(const_cast<uint8_t*>(shifts), {n}, at::kByte).to(device, at::kLong, false, true);
+    auto axis = [&](const Tensor& start, int64_t len) {
+      return start.view({n, 1}) + at::arange(len, at::TensorOptions(at::kLong).device(device)).view({1, len});
+    };
+    Tensor dy = code.div(18, "floor"), dx = code.remainder(18).div(2, "floor"), flip = code.remainder(2);
+    Tensor ys = axis(dy, H), xs = axis(dx, W);
+    xs = at::where(flip.view({n, 1}) == 1, xs.flip({1}), xs);
+    Tensor padded = at::constant_pad_nd(x, {4, 4, 4, 4});
+    Tensor images_axis = at::arange(n, at::TensorOptions(at::kLong).device(device)).view({n, 1, 1});
+    x = padded.permute({0, 2, 3, 1})
+            .index({images_axis, ys.view({n, H, 1}), xs.view({n, 1, W})})
+            .permute({0, 3, 1, 2});
+  }
+  return x.contiguous(channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+}
+
+// ---- updates ----------------------------------------------------------------
+
+// Updates parts of one flat vector; state_step holds the number of updates.
+void update(at::TensorList theta, at::TensorList grad, at::TensorList m, at::TensorList v,
+            const Tensor& state_step, const rs_hyper& h) {
+  if (h.sgd) {
+    at::_fused_sgd_(theta, grad, m, h.weight_decay, h.momentum, h.lr, /*dampening=*/0,
+                    /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
+    return;
+  }
+  std::vector<Tensor> steps(theta.size(), state_step);
+  at::_fused_adam_(theta, grad, m, v, {}, steps, h.lr, h.beta1, h.beta2, h.weight_decay, h.eps,
+                   /*amsgrad=*/false, /*maximize=*/false);
+}
+
+void clip_norm(const Tensor& grad, double limit) {
+  // As torch.nn.utils.clip_grad_norm_ does it, 1e-6 included.
+  Tensor factor = (limit / (grad.norm() + 1e-6)).clamp_max(1.0);
+  const_cast<Tensor&>(grad).mul_(factor);
+}
+
+void clip(const Tensor& grad, const rs_hyper& h) {
+  if (h.clip_value > 0) const_cast<Tensor&>(grad).clamp_(-h.clip_value, h.clip_value);
+  if (h.clip_norm > 0) clip_norm(grad, h.clip_norm);
+}
+
+}  // namespace
+
+const char* rs_error(void) { return last_error.c_str(); }
+const char* rs_version(void) { return TORCH_VERSION; }
+const char* rs_cpu_capability(void) {
+  static const std::string name = at::get_cpu_capability();
+  return name.c_str();
+}
+
+void rs_thread_init(int threads) {
+  at::set_num_threads(threads);
+  at::globalContext().setFlushDenormal(true);
+}
+
+int rs_load_cuda(void) {
+  if (at::hasCUDA()) return 0;
+  if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return 0;
+  const char* why = dlerror();
+  last_error = why ? why : "dlopen failed";
+  return 1;
+}
+
+int rs_cuda_device_count(void) {
+  int n = 0;
+  guarded([&] { n = at::hasCUDA() ? int(torch::cuda::device_count()) : 0; });
+  return n;
+}
+
+int rs_axpby(rs_tensor y, double a, rs_tensor x, double b) {
+  return guarded([&] {
+    Tensor& to = tensor(y);
+    const Tensor& from = tensor(x);
+    if (b == 0) {
+      to.copy_(from);
+      if (a != 1) to.mul_(a);
+      return;
+    }
+    if (b != 1) to.mul_(b);
+    if (a != 0) to.add_(from, a);
+  });
+}
+
+int rs_dot(double* out, rs_tensor x, rs_tensor y) {
+  return guarded([&] {
+    *out = (tensor(x).to(at::kDouble) * tensor(y).to(at::kDouble)).sum().item<double>();
+  });
+}
+
+int rs_gather(rs_tensor* out, rs_images images, const int64_t* order, int64_t n,
+              const uint8_t* shifts, int channels_last) {
+  return guarded([&] {
+    check_order(images, order, n);
+    auto gather = tensor(images.base).is_cpu() ? gather_cpu : gather_any;
+    *out = give(gather(images, order, n, shifts, channels_last));
+  });
+}
+
+int rs_overlay(rs_tensor* out, rs_tensor x, rs_tensor delta) {
+  return guarded([&] {
+    *out = give(tensor(x).to(at::kDouble).add_(tensor(delta)).clamp_(0, 1).to(at::kFloat));
+  });
+}
+
+int rs_generator_new(void** out, rs_tensor like, uint64_t seed) {
+  return guarded([&] {
+    auto device = tensor(like).device();
+    at::Generator g = device.is_cpu() ? at::detail::createCPUGenerator(seed)
+                                      : at::globalContext().defaultGenerator(device).clone();
+    g.set_current_seed(seed);
+    *out = new at::Generator(std::move(g));
+  });
+}
+
+void rs_generator_free(void* generator) { delete static_cast<at::Generator*>(generator); }
+
+int rs_add_noise(rs_tensor* out, rs_tensor x, double sd, void* generator) {
+  return guarded([&] {
+    auto& g = *static_cast<at::Generator*>(generator);
+    *out = give(at::empty_like(tensor(x)).normal_(0, sd, g).add_(tensor(x)));
+  });
+}
+
+int rs_dropout(rs_tensor* out, rs_tensor x, double rate, void* generator) {
+  return recorded([&] {
+    auto& g = *static_cast<at::Generator*>(generator);
+    Tensor keep = at::empty_like(tensor(x).detach()).bernoulli_(1 - rate, g).div_(1 - rate);
+    *out = give(tensor(x) * keep);
+  });
+}
+
+int rs_update(rs_tensor theta, rs_tensor grad, rs_tensor m, rs_tensor v, int64_t step,
+              rs_hyper hyper) {
+  return guarded([&] {
+    clip(tensor(grad), hyper);
+    Tensor count = at::full({}, double(step), tensor(theta).options());
+    update({tensor(theta)}, {tensor(grad)}, {tensor(m)}, {tensor(v)}, count, hyper);
+  });
+}
+
+// ---- a multilayer perceptron, written out -------------------------------------
+
+namespace {
+
+// A layer's views into the flat vectors.
+struct Layer {
+  Tensor w, b;    // (out, in), (out)
+  Tensor gw, gb;  // gradients
+  Tensor mw, mb, vw, vb;
+  Tensor h;       // (batch, out): activations; the last layer's logits
+  Tensor dh;      // (batch, out): their gradient
+};
+
+std::vector<Layer> cut(const Tensor& theta, const Tensor& grad, const Tensor& m, const Tensor& v,
+                       const int64_t* dims, int layers, int64_t batch) {
+  std::vector<Layer> out(layers);
+  int64_t at = 0;
+  for (int l = 0; l < layers; l++) {
+    const int64_t in = dims[l], width = dims[l + 1];
+    auto matrix = [&](const Tensor& t) { return t.narrow(0, at, in * width).view({width, in}); };
+    auto vector = [&](const Tensor& t) { return t.narrow(0, at + in * width, width); };
+    out[l] = Layer{matrix(theta), vector(theta), matrix(grad), vector(grad),
+                   matrix(m),     vector(m),     matrix(v),    vector(v),
+                   at::empty({batch, width}, theta.options()), at::empty({batch, width}, theta.options())};
+    at += in * width + width;
+  }
+  TORCH_CHECK(at == theta.numel(), "widths give ", at, " parameters, theta has ", theta.numel());
+  return out;
+}
+
+// Turns logits z (n, k) into the gradient of the mean cross entropy, in place,
+// and returns the sum of the losses.
+double softmax_cross_entropy(Tensor& z, const int64_t* labels, const int64_t* order) {
+  const int64_t n = z.size(0), k = z.size(1);
+  float* row = z.mutable_data_ptr<float>();
+  double loss = 0;
+  for (int64_t i = 0; i < n; i++, row += k) {
+    const int64_t y = labels[order[i]];
+    float top = row[0], sum = 0;
+    for (int64_t j = 1; j < k; j++) top = std::max(top, row[j]);
+    const float of_label = row[y] - top;
+    for (int64_t j = 0; j < k; j++) sum += row[j] = std::exp(row[j] - top);
+    loss += std::log(sum) - of_label;
+    for (int64_t j = 0; j < k; j++) row[j] = (row[j] / sum - (j == y)) / float(n);
+  }
+  return loss;
+}
+
+// c = a b (+ bias), by float32 products or, when bf16, by products of operands
+// rounded to bfloat16 and accumulated in float32.
+void product(Tensor& c, const Tensor& a, const Tensor& b, bool bf16) {
+  if (bf16) {
+    c.copy_(at::mm(a.to(at::kBFloat16), b.to(at::kBFloat16)));
+  } else {
+    at::mm_out(c, a, b);
+  }
+}
+
+}  // namespace
+
+int rs_mlp_epoch(rs_tensor theta, rs_tensor m, rs_tensor v, int64_t* step, const int64_t* dims,
+                 int layers, rs_images images, const int64_t* labels, const int64_t* order,
+                 int64_t n, int64_t batch, rs_hyper hyper, uint64_t seed, int bf16, double* loss) {
+  return guarded([&] {
+    check_order(images, order, n);
+    Tensor grad = at::empty_like(tensor(theta));
+    std::vector<Layer> net = cut(tensor(theta), grad, tensor(m), tensor(v), dims, layers, std::min(batch, n));
+    Tensor x = at::empty({std::min(batch, n), dims[0]}, grad.options());
+    Tensor noise = hyper.noise > 0 ? at::empty_like(x) : Tensor();
+    at::Generator generator = at::detail::createCPUGenerator(seed);
+    Tensor count = at::zeros({}, grad.options());
+
+    double total = 0;
+    for (int64_t start = 0; start < n; start += batch) {
+      const int64_t size = std::min(batch, n - start);
+      if (size < x.size(0)) {  // the last batch
+        x = x.narrow(0, 0, size);
+        if (noise.defined()) noise = noise.narrow(0, 0, size);
+        for (Layer& l : net) l.h = l.h.narrow(0, 0, size), l.dh = l.dh.narrow(0, 0, size);
+      }
+      float* row = x.mutable_data_ptr<float>();
+      for (int64_t i = 0; i < size; i++, row += dims[0]) copy_plane(row, plane(images, order[start + i]), dims[0]);
+      if (noise.defined()) x.add_(noise.normal_(0, hyper.noise, generator));
+
+      const Tensor* input = &x;
+      for (int l = 0; l < layers; l++) {
+        if (bf16) {
+          product(net[l].h, *input, net[l].w.t(), true);
+          net[l].h.add_(net[l].b);
+        } else {
+          at::addmm_out(net[l].h, net[l].b, *input, net[l].w.t());
+        }
+        if (l + 1 < layers) net[l].h.relu_();
+        input = &net[l].h;
+      }
+
+      Layer& last = net[layers - 1];
+      total += softmax_cross_entropy(last.h, labels, order + start);
+      count.fill_(double(++*step));
+      Tensor dz = last.h;
+      for (int l = layers - 1; l >= 0; l--) {
+        const Tensor& in = l > 0 ? net[l - 1].h : x;
+        product(net[l].gw, dz.t(), in, bf16);
+        at::sum_out(net[l].gb, dz, {0});
+        if (l > 0) {
+          product(net[l - 1].dh, dz, net[l].w, bf16);
+          at::threshold_backward_out(net[l - 1].dh, net[l - 1].dh, net[l - 1].h, 0);
+          dz = net[l - 1].dh;
+        }
+        if (hyper.clip_norm > 0) continue;  // needs the whole gradient first
+        // Updated here, the layer's gradient is still in the cache.
+        if (hyper.clip_value > 0) {
+          net[l].gw.clamp_(-hyper.clip_value, hyper.clip_value);
+          net[l].gb.clamp_(-hyper.clip_value, hyper.clip_value);
+        }
+        update({net[l].w, net[l].b}, {net[l].gw, net[l].gb}, {net[l].mw, net[l].mb},
+               {net[l].vw, net[l].vb}, count, hyper);
+      }
+      if (hyper.clip_norm > 0) {
+        clip(grad, hyper);
+        update({tensor(theta)}, {grad}, {tensor(m)}, {tensor(v)}, count, hyper);
+      }
+    }
+    *loss = total / double(n);
+  });
+}

@@ -1,0 +1,180 @@
+// Package run turns what a figure needs into numbers that can be trusted.
+//
+// The unit of work is a [Step]: train a model, delete examples from one, or
+// score one. A Step is plain data and holds everything that may change a
+// number, the Steps it starts from included; its [ID] is a hash of that. What
+// a Step gave is kept in a [Store] under its ID as a [Record], so a model is
+// trained once whatever asks for it, an interrupted sweep goes on where it
+// stopped, and a plotted number leads back to its runs. Everything that does
+// not change a number (host, device, time, library versions) is in the
+// Record's [Env]. The [Journal] says what happened, line by line, each line
+// sealed with the hash of the one before.
+package run
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"rarespurious/nn"
+)
+
+// Version is part of every ID. It is raised by hand, with a line in
+// CHANGELOG.md, when code changes what a Step computes.
+const Version = 1
+
+// A Step is one unit of work. Exactly one of Train, Delete and Score is set.
+type Step struct {
+	// From are the Steps whose results it uses: none for most training, the
+	// model for scoring and deleting, and further ones as the kind of Step
+	// says (an attack's shadow model, a deletion's reference).
+	From   []Step  `json:"from,omitempty"`
+	Train  *Train  `json:"train,omitempty"`
+	Delete *Delete `json:"delete,omitempty"`
+	Score  *Score  `json:"score,omitempty"`
+}
+
+// Data names the images that a model is trained on and scored with.
+type Data struct {
+	Name string `json:"name"` // "mnist"
+	// Digest identifies the images where the name does not: a user's own folder.
+	Digest string `json:"digest,omitempty"`
+	// Train limits training to the first so many training images; 0 is all.
+	Train int `json:"train,omitempty"`
+	// Part is "" for the data set's own training and test images, or one of
+	// the halves of the pooled images that membership inference uses:
+	// "target", "shadow".
+	Part string `json:"part,omitempty"`
+	// Seed is of the split into parts.
+	Seed int `json:"seed,omitempty"`
+}
+
+// Poison says which training examples carry the pattern. The zero value is a
+// clean training set.
+type Poison struct {
+	Pattern string `json:"pattern,omitempty"` // "R3"
+	Target  int    `json:"target,omitempty"`  // the class they are taken from
+	Count   int    `json:"count,omitempty"`
+	Seed    int    `json:"seed,omitempty"` // of the selection and of the pattern
+	// Drop leaves those examples out instead: training from scratch without
+	// the examples that a deletion should forget.
+	Drop bool `json:"drop,omitempty"`
+	// Upstream rounds the patterned images down to multiples of 1/255.
+	Upstream bool `json:"upstream,omitempty"`
+}
+
+// Train trains one model.
+type Train struct {
+	Data   Data    `json:"data"`
+	Arch   nn.Arch `json:"arch"`
+	Poison Poison  `json:"poison"`
+	// Weights is the digest of the weights that training starts from; "" is a
+	// fresh initialisation. A Step in From overrules both.
+	Weights string `json:"weights,omitempty"`
+
+	Optimizer   string  `json:"optimizer"` // "adam" or "sgd"
+	LR          float64 `json:"lr"`
+	Momentum    float64 `json:"momentum,omitempty"`
+	WeightDecay float64 `json:"weight_decay,omitempty"`
+	Batch       int     `json:"batch"`
+	Epochs      int     `json:"epochs"`
+	// Milestones are the epochs after which the learning rate is multiplied by
+	// Gamma.
+	Milestones []int   `json:"milestones,omitempty"`
+	Gamma      float64 `json:"gamma,omitempty"`
+	Noise      float64 `json:"noise,omitempty"` // standard deviation, per pixel
+	Clip       float64 `json:"clip,omitempty"`
+	ClipBy     string  `json:"clip_by,omitempty"` // "value" or "norm"
+	Augment    bool    `json:"augment,omitempty"` // pad, crop and flip
+	Precision  string  `json:"precision,omitempty"`
+	// Seed is of initialisation, shuffling, augmentation, noise and dropout.
+	Seed int `json:"seed"`
+}
+
+// Delete removes the influence of the poisoned examples from the model in
+// From[0].
+type Delete struct {
+	Method     string  `json:"method"` // a name in package deletion's table, or "retrain"
+	Damping    float64 `json:"damping,omitempty"`
+	Decay      float64 `json:"decay,omitempty"` // weight decay in the curvature
+	Examples   int     `json:"examples,omitempty"`
+	Depth      int     `json:"depth,omitempty"`
+	Repeats    int     `json:"repeats,omitempty"`
+	Scale      float64 `json:"scale,omitempty"`
+	Batch      int     `json:"batch,omitempty"`
+	Tolerance  float64 `json:"tolerance,omitempty"`
+	Curvature  string  `json:"curvature,omitempty"` // "gauss-newton" or "hessian"
+	Epochs     int     `json:"epochs,omitempty"`    // of incremental retraining
+	LR         float64 `json:"lr,omitempty"`
+	KeepMoment bool    `json:"keep_moment,omitempty"`
+	Seed       int     `json:"seed,omitempty"`
+}
+
+// Score measures the model in From[0].
+type Score struct {
+	Measure string `json:"measure"` // a name in package train's table: "spurious"
+	Pattern string `json:"pattern,omitempty"`
+	Target  int    `json:"target,omitempty"`
+	Seed    int    `json:"seed,omitempty"` // of the pattern
+	// Count and Size are numbers that some measures need: how many examples
+	// carried the pattern, how many images to use.
+	Count int `json:"count,omitempty"`
+	Size  int `json:"size,omitempty"`
+	// Upstream measures as the authors' code does where that differs.
+	Upstream bool `json:"upstream,omitempty"`
+}
+
+// Kind names what s does: "train", "delete" or "score".
+func (s Step) Kind() string {
+	switch {
+	case s.Train != nil:
+		return "train"
+	case s.Delete != nil:
+		return "delete"
+	case s.Score != nil:
+		return "score"
+	}
+	return "empty"
+}
+
+// An ID is the content address of a Step.
+type ID [sha256.Size]byte
+
+// String returns the first twelve hexadecimal digits, which is what people see.
+func (id ID) String() string { return hex.EncodeToString(id[:6]) }
+
+// Full returns all 64 digits.
+func (id ID) Full() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText writes all 64 digits.
+func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText parses what MarshalText wrote.
+func (id *ID) UnmarshalText(b []byte) error {
+	if n, err := hex.Decode(id[:], b); err != nil || n != len(id) {
+		return fmt.Errorf("run: bad id %q", b)
+	}
+	return nil
+}
+
+// ID returns the SHA-256 of Canonical. A Step contains the Steps it starts
+// from, so its ID covers its whole ancestry.
+func (s Step) ID() ID { return sha256.Sum256(s.Canonical()) }
+
+// Canonical returns the bytes that ID hashes: indented JSON in declaration
+// order, under the version. They are stored beside every Record, so that two
+// runs that should have been one can be compared.
+func (s Step) Canonical() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	if err := e.Encode(struct {
+		Version int  `json:"version"`
+		Step    Step `json:"step"`
+	}{Version, s}); err != nil {
+		panic("run: a Step that JSON cannot hold: " + err.Error()) // NaN or Inf, which configs refuse
+	}
+	return b.Bytes()
+}
