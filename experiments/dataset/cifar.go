@@ -8,6 +8,11 @@ import (
 // decodeCIFAR makes a data set of CIFAR-10's binary files, of which the last
 // is the test set.
 func decodeCIFAR(s Source, files []blob) (train, test Part, err error) {
+	var size int
+	for _, f := range files[:len(files)-1] {
+		size += len(f.data)
+	}
+	train = Part{make([]uint8, 0, size), make([]uint8, 0, size/(1+s.Shape.Len()))}
 	for i, f := range files {
 		part := &train
 		if i == len(files)-1 {

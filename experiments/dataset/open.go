@@ -124,7 +124,7 @@ func remedy(s Source, o Options) string {
 	if o.Offline {
 		what = "allow fetching, or " + what
 	}
-	return what + " and name the folder that holds them as the data folder"
+	return what + " and name their folder with --data-dir"
 }
 
 // search looks for s in the places of a user's folder. A folder that holds

@@ -84,23 +84,23 @@ func exists(path string) bool {
 
 func newBlob(f File, path string, data []byte) (blob, error) {
 	b := blob{file: f, path: path, data: data, sum: sum(data)}
-	b.official = b.sum == f.MD5
-	if len(data) == 0 {
+	switch zipped := bytes.HasPrefix(data, []byte{0x1f, 0x8b}); {
+	case len(data) == 0:
 		return b, b.malformed(errors.New("is empty"))
-	}
-	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+	case zipped:
 		var err error
 		if b.data, err = gunzip(data); err != nil {
 			return b, b.malformed(err)
 		}
-	} else if strings.HasSuffix(path, ".gz") && data[0] != 0 {
-		// A browser may have decompressed the file and kept its name.
+		if b.sum != f.MD5 {
+			b.sum = sum(b.data)
+		}
+	case strings.HasSuffix(path, ".gz") && data[0] != 0:
+		// IDX begins with 0: a browser may have decompressed the file and
+		// kept its name.
 		return b, b.malformed(errors.New("not gzip" + appearance(data)))
 	}
-	if !b.official && f.Content != "" {
-		b.sum = sum(b.data)
-		b.official = b.sum == f.Content
-	}
+	b.official = b.sum == f.MD5 || b.sum == f.Content
 	return b, nil
 }
 
