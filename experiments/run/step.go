@@ -153,10 +153,12 @@ func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:])
 
 // UnmarshalText parses what MarshalText wrote.
 func (id *ID) UnmarshalText(b []byte) error {
-	if n, err := hex.Decode(id[:], b); err != nil || n != len(id) {
-		return fmt.Errorf("run: bad id %q", b)
+	if len(b) == hex.EncodedLen(len(id)) {
+		if _, err := hex.Decode(id[:], b); err == nil {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("run: bad id %q", b)
 }
 
 // ID returns the SHA-256 of Canonical. A Step contains the Steps it starts
