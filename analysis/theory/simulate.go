@@ -27,7 +27,7 @@ type Settings struct {
 }
 
 // DefaultSettings are large enough for [Tolerance] at every quantity of
-// [CheckModels]: no standard error exceeds a fifth of it. A rare and long
+// [CheckModels]: no standard error exceeds a quarter of it. A rare and long
 // spurious feature needs that many: at γ = 0.002 one run of 10⁶ examples is off
 // by .015 in the prediction difference.
 func DefaultSettings() Settings {
