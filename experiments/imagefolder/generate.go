@@ -1,0 +1,3 @@
+package imagefolder
+
+const Marker = "GENERATED.txt"
