@@ -47,7 +47,7 @@ func ImportFile(path string) (a nn.Arch, theta, buffers []float32, err error) {
 
 func importModel(m *onnxpb.ModelProto) (a nn.Arch, theta, buffers []float32, err error) {
 	im := &importer{
-		constants: map[string]*constant{}, vectors: map[string][]int64{}, values: map[string]*activation{},
+		constants: map[string]*constant{}, tables: map[string]*table{}, values: map[string]*activation{},
 		params: map[string]func(int) float32{}, names: map[string]bool{},
 	}
 	a, err = im.graph(m)
@@ -76,7 +76,7 @@ const (
 // An importer translates one graph.
 type importer struct {
 	constants map[string]*constant   // initialisers and Constant nodes
-	vectors   map[string][]int64     // computed from shapes; see fold
+	tables    map[string]*table      // computed from shapes; see fold
 	values    map[string]*activation // everything that depends on the input; nil if not understood
 	stored    int                    // elements of all constants
 	batch     int64                  // the input's declared batch size, 0 if open

@@ -123,7 +123,7 @@ func (im *importer) images(n *node, i int) (*activation, error) {
 }
 
 func (im *importer) isConstant(name string) bool {
-	return im.constants[name] != nil || im.vectors[name] != nil
+	return im.constants[name] != nil || im.tables[name] != nil
 }
 
 // weight returns input i of n, a constant of the given shape. Its errors name
