@@ -61,13 +61,10 @@ func FromKerasResNet50(keras Dict) (Dict, error) {
 		return t.Float32s()
 	}
 	classes := 1000
-	if fc := left["fc1000/kernel"]; len(fc.Shape) == 2 && fc.Shape[0] == 2048 {
+	if fc := left["fc1000/kernel"]; len(fc.Shape) == 2 && fc.Shape[0] == 2048 && fc.Shape[1] > 0 {
 		classes = fc.Shape[1]
 	}
 	arch := nn.ResNet50(nn.Shape{C: 3, H: 224, W: 224}, classes, nn.StrideIn1x1)
-	if err := arch.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
-	}
 	theta, buffers := make([]float32, arch.NumParams()), make([]float32, arch.NumBuffers())
 	for _, p := range arch.Params() {
 		v, err := kerasParam(p, take)

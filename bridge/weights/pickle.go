@@ -27,8 +27,9 @@ type unpickler struct {
 	err     error // the first error; every method is a no-op after it
 }
 
-// maxOps is some forty times what a state dict of 5,000 tensors takes.
-const maxOps = 1 << 23
+// maxOps is ten times what a state dict of 5,000 tensors takes: 40 opcodes a
+// tensor.
+const maxOps = 1 << 21
 
 // The values of a pickle: nil, bool, int64, float64, string (also for bytes)
 // and the types below.
