@@ -52,7 +52,9 @@ func Run(name string, o Options, f func(*Device) error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		done <- protect(func() error {
+		result := errors.New("torch: the work ended its goroutine")
+		defer func() { done <- result }()
+		result = protect(func() error {
 			C.rs_thread_init(C.int(max(1, o.Threads)))
 			if err := openDevice(name, index); err != nil {
 				return err

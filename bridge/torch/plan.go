@@ -193,11 +193,11 @@ func (f *pass) layer(n *node, x tensor) tensor {
 		}
 		return f.dropout(x, n.Rate, f.noise)
 	case nn.Conv:
-		var bias tensor
+		w, bias := f.param(n, 0), tensor(nil)
 		if n.Bias {
 			bias = f.param(n, 1)
 		}
-		libtch.AtgConv2d(f.out(), x, f.param(n, 0), bias, stride, 2, pad, 2, one, 2, 1)
+		libtch.AtgConv2d(f.out(), x, w, bias, stride, 2, pad, 2, one, 2, 1)
 		return f.take()
 	case nn.BatchNorm:
 		train := int32(0)

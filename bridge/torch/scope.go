@@ -14,22 +14,30 @@ import (
 // what libtorch throws.
 type scope struct {
 	owned []tensor
-	slot  tensor // where libtorch puts an operation's result; heap, so that no operation allocates
+	// slot is where libtorch puts an operation's result. It is an allocation of
+	// its own, as cgo demands of memory that C is handed, and made once.
+	slot *tensor
 }
 
-// out returns where the next operation leaves its result.
+// out returns where the next operation leaves its result. Operands come before
+// it: making one uses the same place.
 func (s *scope) out() *tensor {
-	s.slot = nil
-	return &s.slot
+	if s.slot == nil {
+		s.slot = new(tensor)
+	}
+	*s.slot = nil
+	return s.slot
 }
 
 // take adopts that result.
 func (s *scope) take() tensor {
-	if s.slot == nil {
+	if *s.slot == nil {
 		throwLast()
 		panic("torch: an operation gave neither a tensor nor an error")
 	}
-	return s.own(s.slot)
+	t := *s.slot
+	*s.slot = nil // a take without an operation before it must not succeed
+	return s.own(t)
 }
 
 func (s *scope) own(t tensor) tensor {

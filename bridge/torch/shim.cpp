@@ -162,6 +162,7 @@ Tensor gather_any(const rs_images& images, const int64_t* order, int64_t n, cons
 void update(at::TensorList theta, at::TensorList grad, at::TensorList m, at::TensorList v,
             const Tensor& state_step, const rs_hyper& h) {
   if (h.sgd) {
+    if (h.momentum == 0) m = {};  // no buffers, or _fused_sgd_ refuses
     at::_fused_sgd_(theta, grad, m, h.weight_decay, h.momentum, h.lr, /*dampening=*/0,
                     /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
     return;

@@ -227,7 +227,8 @@ func (s *Stack) logits(sc *scope, theta tensor, b Batch, train bool, hyper []Hyp
 			xs[m] = input(m)
 		}
 		libtch.AtgCat(sc.out(), xs, len(xs), 0)
-		all := s.pass(sc, theta, -1, train, nil).forward(sc.take())
+		x := sc.take()
+		all := s.pass(sc, theta, -1, train, nil).forward(x)
 		for m := range out {
 			out[m] = sc.selectRow(all, int64(m))
 		}
@@ -247,7 +248,8 @@ func (s *Stack) logits(sc *scope, theta tensor, b Batch, train bool, hyper []Hyp
 // holds every model's own.
 func (s *Stack) losses(sc *scope, theta tensor, b Batch, train bool, hyper []Hyper, gens []*generator) (each []tensor, sum tensor) {
 	for m, z := range s.logits(sc, theta, b, train, hyper, gens) {
-		libtch.AtgCrossEntropyLoss(sc.out(), z, sc.targets(s.dev, b.Data, b.Rows[m]), nil, 1, -100, 0)
+		y := sc.targets(s.dev, b.Data, b.Rows[m])
+		libtch.AtgCrossEntropyLoss(sc.out(), z, y, nil, 1, -100, 0)
 		l := sc.take()
 		each = append(each, l)
 		if sum == nil {
