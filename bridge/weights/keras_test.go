@@ -21,7 +21,7 @@ func floats32(name string, shape []int, value func(i int) float32) Tensor {
 	if err != nil {
 		panic(err)
 	}
-	var data []byte
+	data := make([]byte, 0, 4*n)
 	for i := range n {
 		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(value(i)))
 	}

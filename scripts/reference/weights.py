@@ -52,6 +52,10 @@ def views():
     d["empty"] = torch.empty(0)
     d["empty_matrix"] = torch.empty(3, 0, 2, dtype=torch.int64)
     d["parameter"] = torch.nn.Parameter(torch.tensor([1.5, -1.5]))
+    d["parameter_attributes"] = torch.nn.Parameter(torch.tensor([2.5, -2.5]))
+    d["parameter_attributes"].note = "kept by pickle"
+    d["attributes"] = torch.tensor([3.5, -3.5])
+    d["attributes"].note = "kept by pickle"
     return d
 
 
