@@ -2,15 +2,10 @@ package run
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -70,8 +65,7 @@ func (e Env) SameBits(o Env) bool {
 // not what was once written.
 var ErrIntegrity = errors.New("run: integrity")
 
-// encode returns the bytes of record.json: indented JSON whose last member,
-// "seal", is the SHA-256 of all bytes before it. It refuses NaN and Inf.
+// encode returns the bytes of record.json, sealed. It refuses NaN and Inf.
 func (r Record) encode() ([]byte, error) {
 	for name, v := range r.Values {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -82,21 +76,14 @@ func (r Record) encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b = bytes.TrimSuffix(b, []byte("\n}"))
-	return fmt.Appendf(b, "%s%s%s", sealHead, digest(b), sealTail), nil
+	return recordLayout.seal(bytes.TrimSuffix(b, []byte("\n}"))), nil
 }
-
-const (
-	sealHead = ",\n  \"seal\": \""
-	sealTail = "\"\n}\n"
-)
 
 // decodeRecord parses what encode wrote. Any other bytes are an error that
 // wraps [ErrIntegrity].
 func decodeRecord(b []byte) (Record, error) {
 	var r Record
-	body := len(b) - len(sealHead) - 2*sha256.Size - len(sealTail)
-	if body < 0 || string(b[body:]) != sealHead+digest(b[:body])+sealTail {
+	if !recordLayout.sealed(b) {
 		return r, fmt.Errorf("%w: the seal does not match the text", ErrIntegrity)
 	}
 	if err := json.Unmarshal(b, &r); err != nil {
@@ -111,25 +98,4 @@ func decodeRecord(b []byte) (Record, error) {
 		}
 	}
 	return r, nil
-}
-
-// plainName reports whether name stays inside the folder it is joined to.
-func plainName(name string) bool {
-	return filepath.IsLocal(name) && filepath.Base(name) == name
-}
-
-// digest returns the SHA-256 of b in hexadecimal.
-func digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
-
-// digestFile returns the SHA-256 in hexadecimal of what f holds from where it
-// stands.
-func digestFile(f *os.File) (string, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
