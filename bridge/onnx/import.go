@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -84,6 +85,7 @@ type importer struct {
 	params   map[string]func(i int) float32 // elements by state-dict name; nil is all zero
 	names    map[string]bool                // of layers
 	problems []Unsupported
+	broken   error // the first tensor that is not what it says
 }
 
 // A activation is a tensor that depends on the input: the input itself (no from),
@@ -132,6 +134,9 @@ func (im *importer) graph(m *onnxpb.ModelProto) (nn.Arch, error) {
 		if out, known = im.values[name]; !known {
 			im.unsupported("the output %.80q does not depend on the input", name)
 		}
+	}
+	if im.broken != nil {
+		return nn.Arch{}, im.broken
 	}
 	if len(im.problems) > 0 {
 		return nn.Arch{}, &UnsupportedError{im.problems}
@@ -227,7 +232,10 @@ func needed(g *onnxpb.GraphProto) []*onnxpb.NodeProto {
 func (im *importer) node(p *onnxpb.NodeProto) {
 	n := newNode(p)
 	v, err := im.convert(n)
-	if err != nil && !errors.Is(err, errBehind) {
+	switch {
+	case errors.Is(err, ErrFormat):
+		im.broken = cmp.Or(im.broken, err)
+	case err != nil && !errors.Is(err, errBehind):
 		name := p.GetName()
 		if name == "" && len(p.GetOutput()) > 0 {
 			name = p.GetOutput()[0]

@@ -28,7 +28,8 @@ def check(path):
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)], model.opset_import
     [x], [y] = model.graph.input, model.graph.output
     assert (x.name, y.name) == ("input", "logits"), (x.name, y.name)
-    assert sizes(x)[0] == sizes(y)[0] == "batch", (sizes(x), sizes(y))
+    batch, classes = sizes(y)
+    assert sizes(x)[0] == batch == "batch", (sizes(x), batch)
     if os.path.getsize(path) < 1 << 28:
         model.graph.output[0].type.tensor_type.ClearField("shape")
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
@@ -36,10 +37,10 @@ def check(path):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     images = np.random.default_rng(1).random([3, *sizes(x)[1:]], dtype=np.float32)
     three, one = (session.run(None, {"input": images[:n]})[0] for n in (3, 1))
-    assert three.shape == (3, sizes(y)[1]) and np.isfinite(three).all(), three
+    assert three.shape == (3, classes) and np.isfinite(three).all(), three
     assert np.allclose(three[:1], one, rtol=1e-4, atol=1e-4), (three, one)
     properties = {p.key: p.value for p in model.metadata_props}
-    print(f"{path}: ok, {len(model.graph.node)} nodes, {sizes(x)} to {sizes(y)}, {properties}")
+    print(f"{path}: ok, {len(model.graph.node)} nodes, {sizes(x)} to {classes} classes, {properties}")
 
 
 def main(paths):
