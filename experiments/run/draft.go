@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -73,10 +74,10 @@ func (d *draft) commit(r Record) (Record, error) {
 		}
 	}
 	if err == nil {
-		err = writeSync(filepath.Join(d.dir, stepFile), d.step.Canonical())
+		err = writeNew(filepath.Join(d.dir, stepFile), bytes.NewReader(d.step.Canonical()))
 	}
 	if err == nil {
-		err = writeSync(filepath.Join(d.dir, recordFile), text)
+		err = writeNew(filepath.Join(d.dir, recordFile), bytes.NewReader(text))
 	}
 	if err == nil {
 		err = d.publish(finishLine(r, text, ""))

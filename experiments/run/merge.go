@@ -1,10 +1,10 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 )
@@ -89,7 +89,7 @@ func (d *draft) copyFrom(other *Store, r Record) (lines []Line, bad []Problem, e
 	for _, name := range []string{stepFile, recordFile} {
 		text, err := os.ReadFile(filepath.Join(other.Path(r.ID), name))
 		if err == nil {
-			err = writeSync(filepath.Join(d.dir, name), text)
+			err = writeNew(filepath.Join(d.dir, name), bytes.NewReader(text))
 		}
 		if err != nil {
 			return nil, nil, err
@@ -107,7 +107,7 @@ func (d *draft) copyFrom(other *Store, r Record) (lines []Line, bad []Problem, e
 		f, err := Parent{r, other.Path(r.ID)}.Open(name)
 		switch {
 		case err == nil:
-			err = errors.Join(copyTo(filepath.Join(d.dir, name), f), f.Close())
+			err = errors.Join(writeNew(filepath.Join(d.dir, name), f), f.Close())
 			if err != nil {
 				return nil, nil, err
 			}
@@ -118,16 +118,4 @@ func (d *draft) copyFrom(other *Store, r Record) (lines []Line, bad []Problem, e
 		}
 	}
 	return lines, bad, nil
-}
-
-func copyTo(path string, from io.Reader) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(f, from); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close() // publish syncs it
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -58,33 +59,26 @@ func plainName(name string) bool {
 		name != stepFile && name != recordFile
 }
 
-// writeSync writes a new file and waits until it is on the disk.
-func writeSync(path string, b []byte) error {
+// writeNew writes a file that must not exist. It is not on the disk before
+// syncPath.
+func writeNew(path string, from io.Reader) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(b); err != nil {
-		f.Close()
-		return err
-	}
-	return closeSync(f)
-}
-
-// closeSync closes f once its content is on the disk.
-func closeSync(f *os.File) error {
-	if err := f.Sync(); err != nil {
+	if _, err := io.Copy(f, from); err != nil {
 		f.Close()
 		return err
 	}
 	return f.Close()
 }
 
-// sync waits until a file, or the list of names in a folder, is on the disk.
+// syncPath waits until a file, or the list of names in a folder, is on the
+// disk.
 func syncPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return closeSync(f)
+	return errors.Join(f.Sync(), f.Close())
 }
