@@ -84,11 +84,12 @@ type importer struct {
 
 	params   map[string]func(i int) float32 // elements by state-dict name; nil is all zero
 	names    map[string]bool                // of layers
+	serial   int                            // of the next invented name
 	problems []Unsupported
 	broken   error // the first tensor that is not what it says
 }
 
-// A activation is a tensor that depends on the input: the input itself (no from),
+// An activation is a tensor that depends on the input: the input (no from),
 // layers applied to one value, or the sum of two.
 type activation struct {
 	tensor

@@ -57,8 +57,8 @@ func (im *importer) name(n *node) string {
 			break
 		}
 	}
-	for i := len(im.names); name == "" || im.names[name]; i++ {
-		name = fmt.Sprintf("%s_%d", strings.ToLower(n.GetOpType()), i)
+	for ; name == "" || im.names[name]; im.serial++ {
+		name = fmt.Sprintf("%s_%d", strings.ToLower(n.GetOpType()), im.serial)
 	}
 	im.names[name] = true
 	return name

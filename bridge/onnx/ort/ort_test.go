@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"rarespurious/bridge/onnx"
@@ -196,6 +197,20 @@ func TestSession(t *testing.T) {
 	}
 	if err := ort.Open("elsewhere.so"); !errors.Is(err, ort.ErrLibrary) {
 		t.Errorf("Open of a second library = %v, want ErrLibrary", err)
+	}
+
+	var group errgroup.Group
+	for range 4 {
+		group.Go(func() error {
+			same, err := s.Run(t.Context(), x)
+			if err == nil && !slices.Equal(same, all) {
+				err = errors.New("a run beside others gives other logits")
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
 	}
 
 	// A model made for batches of exactly two gives the same, also for the
