@@ -44,7 +44,7 @@ func decode(path string, value any, to reflect.Value, ps *problems) {
 		before := len(ps.list)
 		decode(path, value, reflect.ValueOf(&a).Elem(), ps)
 		if _, ok := fieldIndex[a.Field]; !ok && len(ps.list) == before {
-			ps.add(path+".field", "%q is no field%s", a.Field, didYouMean(a.Field, Keys()))
+			ps.add(path+".field", "%q is no field%s", a.Field, DidYouMean(a.Field, Keys()))
 		} else if ok {
 			to.Set(reflect.ValueOf(Axis{a.Field, decodeFields(path+".values", a.Field, a.Values, ps)}))
 		}
@@ -146,7 +146,7 @@ func eachKey(path string, value any, known []string, ps *problems, fn func(path,
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		at := strings.TrimPrefix(path+"."+key, ".")
 		if !slices.Contains(known, key) {
-			ps.add(at, "no such key%s", didYouMean(key, known))
+			ps.add(at, "no such key%s", DidYouMean(key, known))
 			continue
 		}
 		fn(at, key, m[key])

@@ -33,9 +33,10 @@ func stack(f file, i int, p profile, own panel, name string) []layer {
 	}
 }
 
-// expand returns the Points of one panel, checked.
+// expand returns the Points of one panel, checked. There are none if no layer
+// says anything.
 func expand(axes []Axis, layers []layer, set lists, ps *problems) []Point {
-	axes = slices.Clone(axes)
+	axes = slices.DeleteFunc(slices.Clone(axes), func(a Axis) bool { return len(a.Values) == 0 }) // reported by decode
 	origin := map[string]string{}
 	base := defaults
 	for i, a := range axes {
@@ -63,6 +64,9 @@ func expand(axes []Axis, layers []layer, set lists, ps *problems) []Point {
 			origin[key] = l.at + "." + key
 		}
 		rules = append(rules, l.when...)
+	}
+	if len(origin) == 0 && len(set) == 0 {
+		return nil // a figure that needs no runs
 	}
 	fixed := override(&base, &axes, set, ps)
 	for key := range set {
@@ -143,6 +147,9 @@ func (r rule) matches(p *Point) bool {
 func report(points []Point, origin map[string]string, set lists, ps *problems) {
 	for _, p := range points {
 		for _, f := range p.check() {
+			if ps.broken && strings.HasPrefix(f.what, "missing") {
+				continue
+			}
 			at := origin[f.key]
 			switch {
 			case ps.file == commandLine:

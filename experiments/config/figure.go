@@ -17,6 +17,7 @@ import (
 
 // A Figure is one figure file under one profile.
 type Figure struct {
+	File    string // the path it was read from
 	Name    string // base name of the file: "fig2"
 	Title   string
 	Source  string // where the paper has it: "arXiv:2202.05189, Figure 2"
@@ -75,23 +76,24 @@ type Options struct {
 func Load(path string, o Options) (Figure, error) {
 	ps := &problems{file: path}
 	if !slices.Contains(Profiles(), o.Profile) {
-		return Figure{}, Problem{"--profile", "", "no profile \"" + o.Profile + "\"" + didYouMean(o.Profile, Profiles()) + " (known: " + strings.Join(Profiles(), ", ") + ")"}
+		return Figure{}, Problem{"--profile", "", "no profile \"" + o.Profile + "\"" + DidYouMean(o.Profile, Profiles()) + " (known: " + strings.Join(Profiles(), ", ") + ")"}
 	}
 	set, err := parseSets(o.Set)
 	if err != nil {
 		return Figure{}, err
 	}
-	f, err := read(path)
+	f, err := read(path, ps)
 	if err != nil {
 		return Figure{}, err
 	}
+	ps.broken = len(ps.list) > 0
 	p := f.profile(o.Profile)
 	fig := Figure{
-		Name: nameOf(path), Title: f.Title, Source: f.Source, Kind: f.Kind,
+		File: path, Name: nameOf(path), Title: f.Title, Source: f.Source, Kind: f.Kind,
 		Profile: o.Profile, Note: p.Note, Set: slices.Clone(o.Set), View: f.View,
 	}
 	for key, value := range map[string]string{"title": f.Title, "source": f.Source, "kind": f.Kind} {
-		if value == "" {
+		if value == "" && !ps.names(key) {
 			ps.add(key, "missing")
 		}
 	}
@@ -134,7 +136,7 @@ func checkTitles(panels, own []panel, profile string, ps *problems) {
 	}
 	for i, p := range own {
 		if !slices.Contains(titles, p.Title) {
-			ps.add(path("profiles."+profile+".panels", i, "title"), "no panel %q%s", p.Title, didYouMean(p.Title, titles))
+			ps.add(path("profiles."+profile+".panels", i, "title"), "no panel %q%s", p.Title, DidYouMean(p.Title, titles))
 		}
 	}
 }
@@ -143,12 +145,12 @@ func (v View) check(ps *problems) {
 	for _, f := range []struct{ key, names string }{{"x", v.X}, {"series", v.Series}, {"collapse", v.Collapse}} {
 		for _, name := range strings.Fields(f.names) {
 			if _, ok := fieldIndex[name]; !ok && (f.key != "series" || name != "metric") {
-				ps.add("view."+f.key, "%q is no field%s", name, didYouMean(name, Keys()))
+				ps.add("view."+f.key, "%q is no field%s", name, DidYouMean(name, Keys()))
 			}
 		}
 	}
 	if scales := []string{"", "linear", "symlog", "log"}; !slices.Contains(scales, v.Scale) {
-		ps.add("view.scale", "%q is not known%s (known: linear, symlog, log)", v.Scale, didYouMean(v.Scale, scales[1:]))
+		ps.add("view.scale", "%q is not known%s (known: linear, symlog, log)", v.Scale, DidYouMean(v.Scale, scales[1:]))
 	}
 	if len(v.YLim) != 0 && (len(v.YLim) != 2 || v.YLim[0] >= v.YLim[1]) {
 		ps.add("view.ylim", "is not two ends of an axis, the lower first")
@@ -198,7 +200,7 @@ func parseSets(set []string) (lists, error) {
 			if !ok {
 				ps.add("", "%q is not key=value", s)
 			} else {
-				ps.add(key, "no such key%s", didYouMean(key, Keys()))
+				ps.add(key, "no such key%s", DidYouMean(key, Keys()))
 			}
 			continue
 		}

@@ -60,27 +60,31 @@ func (f *file) profile(name string) profile {
 	return map[string]profile{"smoke": f.Profiles.Smoke, "quick": f.Profiles.Quick, "paper": f.Profiles.Paper}[name]
 }
 
-// read returns the file at path, joined with the one it is like.
-func read(path string) (file, error) {
+// read returns the file at path, joined with the one it is like. What does not
+// fit is left out and added to ps; the error says that there is no YAML file.
+func read(path string, ps *problems) (f file, err error) {
 	m, err := parse(path)
 	if err != nil {
-		return file{}, err
-	}
-	f, err := decodeFile(path, m)
-	if err != nil || f.Like == "" {
 		return f, err
+	}
+	decode("", m, reflect.ValueOf(&f).Elem(), ps)
+	if f.Like == "" {
+		return f, nil
 	}
 	base := filepath.Join(filepath.Dir(path), f.Like+".yaml")
 	parent, err := parse(base)
 	if err != nil {
-		return file{}, err
+		return f, err
 	}
-	if p, err := decodeFile(base, parent); err != nil {
-		return file{}, err
-	} else if p.Like != "" {
-		return file{}, Problem{path, "like", f.Like + " is itself like another file"}
+	theirs := problems{file: base}
+	var p, both file
+	decode("", parent, reflect.ValueOf(&p).Elem(), &theirs)
+	if p.Like != "" {
+		ps.add("like", "%s is itself like another file", f.Like)
 	}
-	return decodeFile(path, join(parent, m))
+	ps.list = append(ps.list, theirs.list...)
+	decode("", join(parent, m), reflect.ValueOf(&both).Elem(), &problems{}) // each was checked on its own
+	return both, nil
 }
 
 // parse reads one YAML file. viper folds keys to lower case and drops those
@@ -88,7 +92,7 @@ func read(path string) (file, error) {
 func parse(path string) (map[string]any, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Problem{path, "", "there is no such file" + didYouMean(nameOf(path), neighbours(path))}
+		return nil, Problem{path, "", "there is no such file" + DidYouMean(nameOf(path), neighbours(path))}
 	} else if err != nil {
 		return nil, Problem{path, "", err.Error()}
 	}
@@ -122,13 +126,6 @@ func parseYAML(text []byte) (map[string]any, error) {
 		inner[parts[len(parts)-1]] = v.Get(key)
 	}
 	return m, nil
-}
-
-func decodeFile(path string, m map[string]any) (file, error) {
-	var f file
-	ps := problems{file: path}
-	decode("", m, reflect.ValueOf(&f).Elem(), &ps)
-	return f, ps.err()
 }
 
 // join returns the keys of both, b's where both have one; maps are joined

@@ -165,7 +165,7 @@ func (p Point) check() (faults []fault) {
 		if value == "" {
 			bad(key, "missing (known: %s)", strings.Join(names, ", "))
 		} else if !slices.Contains(names, value) {
-			bad(key, "%q is not known%s (known: %s)", value, didYouMean(value, names), strings.Join(names, ", "))
+			bad(key, "%q is not known%s (known: %s)", value, DidYouMean(value, names), strings.Join(names, ", "))
 		}
 	}
 	known("dataset", p.Dataset, dataset.Names())

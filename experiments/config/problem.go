@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ErrInvalid is wrapped by every error about what a figure file or --set says.
@@ -33,8 +34,9 @@ type fault struct{ key, what string }
 
 // problems collects the Problems of one file, each once.
 type problems struct {
-	file string
-	list []error
+	file   string
+	list   []error
+	broken bool // keys did not fit: what looks missing may only be misspelt
 }
 
 func (ps *problems) add(path, format string, args ...any) {
@@ -44,12 +46,20 @@ func (ps *problems) add(path, format string, args ...any) {
 	}
 }
 
+// names reports whether there is a problem at path, or inside it.
+func (ps *problems) names(path string) bool {
+	return slices.ContainsFunc(ps.list, func(err error) bool {
+		p := err.(Problem)
+		return p.Path == path || strings.HasPrefix(p.Path, path+".") || strings.HasPrefix(p.Path, path+"[")
+	})
+}
+
 // err returns nil if there are none.
 func (ps *problems) err() error { return errors.Join(ps.list...) }
 
-// didYouMean returns "; did you mean x?" for the name in names that is nearest
+// DidYouMean returns "; did you mean x?" for the name in names that is nearest
 // to word, and "" if none is near.
-func didYouMean(word string, names []string) string {
+func DidYouMean(word string, names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
