@@ -122,10 +122,11 @@ func environment(root, build string) string {
 	}
 	include := filepath.Join(root, "include")
 	return fmt.Sprintf(`# Written by scripts/setup; delete it to set up again.
+export RSC_LIBTORCH="%[5]s"
 export CGO_CFLAGS="-O1 -w"
 export CGO_CXXFLAGS="-O1 -w -std=c++17 -I%[1]s -I%[1]s/torch/csrc/api/include -include %[2]s/compat.h"
 export CGO_LDFLAGS="-L%[2]s -L%[3]s%[4]s -Wl,--no-as-needed -ltorch_cpu -lc10 -Wl,--as-needed"
-`, include, build, libs[0], rpath.String())
+`, include, build, libs[0], rpath.String(), root)
 }
 
 // writeFile writes b to path. A file that holds b already is left alone, since
