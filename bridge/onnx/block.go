@@ -11,22 +11,43 @@ import (
 const maxBlocks = 64
 
 // dominator returns the last activation that every path from the input to a
-// or b passes, or nil if there is none.
+// or b passes, or nil if there is none. It takes steps in the logarithm of the
+// number of layers.
 //
 // Reference: Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm",
-// 2001. A graph without cycles needs only its intersection step.
+// 2001, of which a graph without cycles needs only the intersection step; the
+// jumps are those of Myers, "An Applicative Random-Access Stack", 1983.
 func dominator(a, b *activation) *activation {
-	for a != b {
-		if a == nil || b == nil {
-			return nil
-		}
-		if a.depth >= b.depth {
-			a = a.dom
+	if a.depth < b.depth {
+		a, b = b, a
+	}
+	for a.depth > b.depth {
+		if a.jump.depth >= b.depth {
+			a = a.jump
 		} else {
-			b = b.dom
+			a = a.dom
+		}
+	}
+	for a != b {
+		switch {
+		case a.dom == nil:
+			return nil
+		case a.jump != b.jump:
+			a, b = a.jump, b.jump
+		default:
+			a, b = a.dom, b.dom
 		}
 	}
 	return a
+}
+
+// under returns an activation whose immediate dominator is dom.
+func under(dom *activation, t tensor) *activation {
+	v := &activation{tensor: t, dom: dom, jump: dom, depth: dom.depth + 1}
+	if j := dom.jump; j != nil && j.jump != nil && dom.depth-j.depth == j.depth-j.jump.depth {
+		v.jump = j.jump
+	}
+	return v
 }
 
 // chain returns the layers that lead from start, a dominator of end, to end. A
@@ -90,7 +111,9 @@ func sum(a, b *activation) (*activation, error) {
 	if dom == nil {
 		return nil, errors.New("adds the input before it is standardised to what comes after")
 	}
-	return &activation{tensor: a.tensor, from: []*activation{a, b}, dom: dom, depth: dom.depth + 1}, nil
+	v := under(dom, tensor{shape: a.shape, flat: a.flat})
+	v.from = []*activation{a, b}
+	return v, nil
 }
 
 // then returns the result of applying l to v.
@@ -99,7 +122,7 @@ func (v *activation) then(l nn.Layer, flat bool) (*activation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &activation{
-		tensor: tensor{shape: shape, flat: flat}, from: []*activation{v}, layers: []nn.Layer{l}, dom: v, depth: v.depth + 1,
-	}, nil
+	out := under(v, tensor{shape: shape, flat: flat})
+	out.from, out.layers = []*activation{v}, []nn.Layer{l}
+	return out, nil
 }

@@ -99,6 +99,7 @@ type activation struct {
 	mean, std []float32   // of the input, if it is standardised here
 	steps     [2]int      // not 0 if from's rows and columns were taken in unequal steps, which is no layer
 	dom       *activation // its immediate dominator: the last value that every path from the input to here passes
+	jump      *activation // a dominator further up, nil for the input
 	depth     int         // number of its dominators
 	placed    bool        // in the architecture
 }

@@ -14,7 +14,7 @@ import (
 
 // Limits on files, so that a small one cannot ask for a lot of memory.
 const (
-	maxFields  = 1 << 18 // a ResNet110 has 8000; a hostile graph of this many takes a second
+	maxFields  = 1 << 18 // a ResNet110 has 8000
 	maxNesting = 32      // of messages
 	maxSide    = 1 << 20 // of any size, stride or padding
 	maxVolume  = 1 << 31 // elements of a tensor, or of a value for one example

@@ -155,7 +155,9 @@ func (v *activation) vector() (*activation, error) {
 
 // images returns v, a vector, as (batch, C, 1, 1), which no layer is needed for.
 func (v *activation) images() *activation {
-	return &activation{tensor: tensor{shape: v.shape}, from: []*activation{v}, dom: v, depth: v.depth + 1}
+	out := under(v, tensor{shape: v.shape})
+	out.from = []*activation{v}
+	return out
 }
 
 // reshape must keep the batch and either flatten all else or unflatten to 1×1.
