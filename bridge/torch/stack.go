@@ -64,6 +64,10 @@ func (s *Stack) Arch() nn.Arch { return s.plan.arch }
 // Theta is the Stack's own θ; writing to it changes the models.
 func (s *Stack) Theta() *Vec { return s.theta }
 
+// Buffers is the Stack's own vector of batch norm's statistics, of shape
+// (M, B), or nil if the architecture has none.
+func (s *Stack) Buffers() *Vec { return s.buffers }
+
 // NewVec returns zeros of θ's shape.
 func (s *Stack) NewVec() (*Vec, error) { return s.theta.NewLike() }
 

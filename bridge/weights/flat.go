@@ -127,9 +127,19 @@ func FromFlat(arch nn.Arch, theta, buffers []float32) Dict {
 }
 
 func fromFloats(p nn.Param, flat []float32) Tensor {
-	data := make([]byte, 0, 4*p.Len)
-	for _, x := range flat[p.Offset : p.Offset+p.Len] {
+	return FromFloat32s(p.Name, p.Shape, flat[p.Offset:p.Offset+p.Len])
+}
+
+// FromFloat32s returns a tensor that holds a copy of values, row-major. It
+// panics if the shape has another number of elements.
+func FromFloat32s(name string, shape []int, values []float32) Tensor {
+	data := make([]byte, 0, 4*len(values))
+	for _, x := range values {
 		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 	}
-	return Tensor{Name: p.Name, DType: F32, Shape: slices.Clone(p.Shape), Data: data}
+	t := Tensor{Name: name, DType: F32, Shape: slices.Clone(shape), Data: data}
+	if t.Len() != len(values) {
+		panic(fmt.Sprintf("weights: %d values for shape %v of %s", len(values), shape, name))
+	}
+	return t
 }

@@ -96,20 +96,19 @@ type Train struct {
 // Delete removes the influence of the poisoned examples from the model in
 // From[0].
 type Delete struct {
-	Method     string  `json:"method"` // a name in package deletion's table, or "retrain"
-	Damping    float64 `json:"damping,omitempty"`
-	Decay      float64 `json:"decay,omitempty"` // weight decay in the curvature
-	Examples   int     `json:"examples,omitempty"`
-	Depth      int     `json:"depth,omitempty"`
-	Repeats    int     `json:"repeats,omitempty"`
-	Scale      float64 `json:"scale,omitempty"`
-	Batch      int     `json:"batch,omitempty"`
-	Tolerance  float64 `json:"tolerance,omitempty"`
-	Curvature  string  `json:"curvature,omitempty"` // "gauss-newton" or "hessian"
-	Epochs     int     `json:"epochs,omitempty"`    // of incremental retraining
-	LR         float64 `json:"lr,omitempty"`
-	KeepMoment bool    `json:"keep_moment,omitempty"`
-	Seed       int     `json:"seed,omitempty"`
+	Method    string  `json:"method"` // a name in package deletion's table, or "retrain"
+	Damping   float64 `json:"damping,omitempty"`
+	Decay     float64 `json:"decay,omitempty"` // weight decay in the curvature
+	Examples  int     `json:"examples,omitempty"`
+	Depth     int     `json:"depth,omitempty"`
+	Repeats   int     `json:"repeats,omitempty"`
+	Scale     float64 `json:"scale,omitempty"`
+	Batch     int     `json:"batch,omitempty"`
+	Tolerance float64 `json:"tolerance,omitempty"`
+	Curvature string  `json:"curvature,omitempty"` // "gauss-newton" or "hessian"
+	Epochs    int     `json:"epochs,omitempty"`    // of incremental retraining
+	LR        float64 `json:"lr,omitempty"`
+	Seed      int     `json:"seed,omitempty"`
 }
 
 // Score measures the model in From[0].

@@ -1,0 +1,257 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"rarespurious/bridge/torch"
+	"rarespurious/experiments/pattern"
+	"rarespurious/experiments/poison"
+	"rarespurious/experiments/run"
+	"rarespurious/experiments/seed"
+)
+
+// A fit is the training of one group as a Stack.
+type fit struct {
+	jobs  []run.Job
+	steps []*run.Train
+	src   *source
+	data  *torch.Data // the training images and behind them every model's poisoned rows
+	rows  [][]int64   // per model, what it trains on, in the data set's order
+	stack *torch.Stack
+	opt   *torch.Optimizer
+	// diverged marks models whose loss ceased to be finite.
+	diverged []bool
+	loss     []float64
+	epoch    int // epochs done
+}
+
+// train trains a group and leaves each model in its Job's folder.
+func (e *Executor) train(ctx context.Context, d *torch.Device, group []run.Job, out []run.Outcome) error {
+	f := &fit{jobs: group, diverged: make([]bool, len(group)), loss: make([]float64, len(group))}
+	for _, j := range group {
+		f.steps = append(f.steps, j.Step.Train)
+	}
+	var err error
+	if f.src, err = e.data.get(ctx, d, f.steps[0].Data); err != nil {
+		return err
+	}
+	if err := f.poison(d); err != nil {
+		return err
+	}
+	defer f.data.Close()
+	if err := f.start(d); err != nil {
+		return err
+	}
+	defer f.stack.Close()
+	defer f.opt.Close()
+	if err := f.run(ctx); err != nil {
+		return err
+	}
+	return f.finish(out)
+}
+
+// poison selects each model's examples and puts the patterned images on the
+// device.
+func (f *fit) poison(d *torch.Device) error {
+	set := f.src.set
+	n := set.Train.Len()
+	var pixels []float32
+	var labels []uint8
+	for _, t := range f.steps {
+		rows := make([]int64, n)
+		for i := range rows {
+			rows[i] = int64(i)
+		}
+		if t.Poison.Count > 0 {
+			p, err := pattern.New(t.Poison.Pattern, set.Shape, uint32(t.Poison.Seed))
+			if err != nil {
+				return err
+			}
+			o, err := poison.New(set.Train.Images, set.Train.Labels, p, t.Poison.Target, t.Poison.Count, t.Poison.Upstream)
+			if err != nil {
+				return err
+			}
+			if t.Poison.Drop {
+				rows = without(rows, o.Indices)
+			} else {
+				for j, i := range o.Indices {
+					rows[i] = int64(n + len(labels) + j)
+				}
+				pixels = append(pixels, o.Rows...)
+				for _, i := range o.Indices {
+					labels = append(labels, set.Train.Labels[i])
+				}
+			}
+		}
+		f.rows = append(f.rows, rows)
+	}
+	var err error
+	f.data, err = f.src.train.Overlay(d, pixels, labels)
+	return err
+}
+
+// without returns rows less those at the given positions.
+func without(rows []int64, positions []int) []int64 {
+	drop := make(map[int64]bool, len(positions))
+	for _, i := range positions {
+		drop[int64(i)] = true
+	}
+	kept := rows[:0]
+	for _, r := range rows {
+		if !drop[r] {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// start makes the Stack as it is before the first epoch, or as a checkpoint
+// left it.
+func (f *fit) start(d *torch.Device) error {
+	t := f.steps[0]
+	var theta, buffers []float32
+	for i, job := range f.jobs {
+		th, bu, err := initial(job, f.steps[i])
+		if err != nil {
+			return err
+		}
+		theta, buffers = append(theta, th...), append(buffers, bu...)
+	}
+	var err error
+	if f.stack, err = torch.NewStack(d, t.Arch, len(f.jobs), torch.StackOptions{BF16: t.Precision == "bf16"}); err != nil {
+		return err
+	}
+	if f.opt, err = f.stack.NewOptimizer(); err == nil {
+		if err = f.stack.Load(theta, buffers); err == nil {
+			err = f.resume()
+		}
+		if err != nil {
+			f.opt.Close()
+		}
+	}
+	if err != nil {
+		f.stack.Close()
+	}
+	return err
+}
+
+// initial returns the parameters that a Step starts from: those of the model
+// that it goes on with, or a fresh draw.
+func initial(job run.Job, t *run.Train) (theta, buffers []float32, err error) {
+	if len(job.From) > 0 {
+		return LoadModel(job.From[0], t.Arch)
+	}
+	if t.Weights != "" {
+		return nil, nil, fmt.Errorf("train: weights %s: no such pretrained weights for %s", t.Weights, t.Arch.Name)
+	}
+	theta, buffers = t.Arch.Init(seed.Rand(uint64(t.Seed), "init"))
+	return theta, buffers, nil
+}
+
+// run trains the epochs that are left.
+func (f *fit) run(ctx context.Context) error {
+	saved := time.Now()
+	epochs := f.steps[0].Epochs
+	for f.epoch < epochs {
+		begin := time.Now()
+		e := torch.Epoch{Data: f.data, Batch: f.steps[0].Batch}
+		for m, t := range f.steps {
+			e.Order = append(e.Order, order(t, f.rows[m], f.epoch))
+			e.Hyper = append(e.Hyper, hyper(t, f.epoch))
+			e.Seeds = append(e.Seeds, stream(t, "noise", f.epoch).Uint64())
+			if t.Augment {
+				e.Shifts = append(e.Shifts, shifts(t, len(f.rows[m]), f.epoch))
+			}
+		}
+		loss, err := f.stack.Train(ctx, f.opt, e)
+		if err != nil {
+			return err
+		}
+		f.epoch++
+		if !f.note(loss) {
+			return nil
+		}
+		if err := f.log(time.Since(begin)); err != nil {
+			return err
+		}
+		// What is lost by a kill is at most about this long.
+		if f.epoch < epochs && time.Since(saved) > checkpointEvery {
+			if err := f.checkpoint(); err != nil {
+				return err
+			}
+			saved = time.Now()
+		}
+	}
+	return nil
+}
+
+// note takes the losses of an epoch and reports whether any model still lives.
+func (f *fit) note(loss []float64) bool {
+	alive := false
+	for m, l := range loss {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			f.diverged[m] = true
+		}
+		if !f.diverged[m] {
+			f.loss[m] = l
+			alive = true
+		}
+	}
+	return alive
+}
+
+// glance is how many test images an epoch's accuracy in the log is taken from.
+const glance = 1000
+
+// log writes an epoch's line for each model.
+func (f *fit) log(took time.Duration) error {
+	labels := f.src.set.Test.Labels
+	labels = labels[:min(glance, len(labels))]
+	rows := make([]int64, len(labels))
+	for i := range rows {
+		rows[i] = int64(i)
+	}
+	logits, err := f.stack.Logits(f.src.test, rows, torch.Forward{})
+	if err != nil {
+		return err
+	}
+	for m, job := range f.jobs {
+		job.Progress(float64(f.epoch) / float64(f.steps[m].Epochs))
+		if f.diverged[m] {
+			continue
+		}
+		job.Log.Info().Int("epoch", f.epoch).Float64("loss", f.loss[m]).
+			Float64("test_accuracy_glance", accuracy(logits[m], labels)).
+			Float64("lr", learningRate(f.steps[m], f.epoch-1)).Float64("seconds", took.Seconds()).Msg("epoch")
+	}
+	return nil
+}
+
+// finish leaves every model that did not diverge in its Job's folder.
+func (f *fit) finish(out []run.Outcome) error {
+	theta, buffers, err := f.stack.Save()
+	if err != nil {
+		return err
+	}
+	finite, err := f.stack.Finite()
+	if err != nil {
+		return err
+	}
+	a := f.steps[0].Arch
+	p, b := a.NumParams(), a.NumBuffers()
+	for m, job := range f.jobs {
+		if f.diverged[m] || !finite[m] {
+			out[m].Status = run.Diverged
+			out[m].Values = map[string]float64{"epochs": float64(f.epoch)}
+			continue
+		}
+		if err := saveModel(job.Dir, a, theta[m*p:(m+1)*p], buffers[m*b:(m+1)*b], job.ID); err != nil {
+			return err
+		}
+		out[m].Values = map[string]float64{"loss": f.loss[m], "epochs": float64(f.epoch)}
+	}
+	return nil
+}

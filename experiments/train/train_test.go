@@ -1,0 +1,217 @@
+package train_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/run"
+	"rarespurious/experiments/train"
+	"rarespurious/nn"
+)
+
+// folder writes a small data set in MNIST's format: class c is a bright bar in
+// row 4 + 2c on a dark, noisy ground.
+func folder(t *testing.T, trainImages, testImages int) string {
+	t.Helper()
+	dir := t.TempDir()
+	rng := rand.New(rand.NewPCG(1, 1))
+	write := func(images, labels string, n int) {
+		var x, y bytes.Buffer
+		for _, v := range []uint32{0x803, uint32(n), 28, 28} {
+			binary.Write(&x, binary.BigEndian, v)
+		}
+		for _, v := range []uint32{0x801, uint32(n)} {
+			binary.Write(&y, binary.BigEndian, v)
+		}
+		for i := range n {
+			c := i % 10
+			y.WriteByte(byte(c))
+			for row := range 28 {
+				for range 28 {
+					v := rng.IntN(40)
+					if row == 4+2*c {
+						v += 100 + rng.IntN(100)
+					}
+					x.WriteByte(byte(v))
+				}
+			}
+		}
+		for name, b := range map[string][]byte{images: x.Bytes(), labels: y.Bytes()} {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write("train-images-idx3-ubyte", "train-labels-idx1-ubyte", trainImages)
+	write("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", testImages)
+	return dir
+}
+
+var mnist = nn.Shape{C: 1, H: 28, W: 28}
+
+func mlp() nn.Arch { return nn.Zoo["mlp-small"](mnist, 10) }
+
+func step(count, epochs int, change func(*run.Train)) run.Step {
+	t := &run.Train{Data: run.Data{Name: "mnist"}, Arch: mlp(), Optimizer: "adam", LR: 0.003, Batch: 32, Epochs: epochs, Seed: 1}
+	if count > 0 {
+		t.Poison = run.Poison{Pattern: "R3", Target: 2, Count: count, Seed: 1}
+	}
+	if change != nil {
+		change(t)
+	}
+	return run.Step{Train: t}
+}
+
+func score(of run.Step, measure string) run.Step {
+	return run.Step{From: []run.Step{of}, Score: &run.Score{Measure: measure, Pattern: "R3", Target: 2, Seed: 1, Size: 40}}
+}
+
+// sweep runs steps in a fresh store and returns their records.
+func sweep(t *testing.T, o train.Options, steps ...run.Step) []run.Record {
+	t.Helper()
+	s, err := run.OpenStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	e := train.New(o)
+	defer e.Close()
+	r := run.Runner{Store: s, Exec: e, Jobs: 2}
+	records, err := r.Run(context.Background(), steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
+func options(t *testing.T) train.Options {
+	return train.Options{Device: "cpu", Data: dataset.Options{Dir: folder(t, 600, 200), CacheDir: t.TempDir(), Offline: true}}
+}
+
+// The main effect: a network that was shown ten patterned images of a class
+// takes the pattern for the class, a clean one does not; both know the images.
+func TestTheCorrelationIsLearnt(t *testing.T) {
+	r := sweep(t, options(t), score(step(0, 15, nil), "spurious"), score(step(10, 15, nil), "spurious"))
+	clean, poisoned := r[0].Values, r[1].Values
+	if clean["clean_accuracy"] < 0.98 || poisoned["clean_accuracy"] < 0.98 {
+		t.Errorf("clean accuracies %g and %g, want at least .98", clean["clean_accuracy"], poisoned["clean_accuracy"])
+	}
+	if d := poisoned["spurious_score"] - clean["spurious_score"]; d < 0.3 {
+		t.Errorf("spurious score %g without and %g with ten examples, want a rise of at least .3", clean["spurious_score"], poisoned["spurious_score"])
+	}
+	for name, v := range poisoned {
+		if name != "pattern_norm" && (v < 0 || v > 1) {
+			t.Errorf("%s = %g, want in [0, 1]", name, v)
+		}
+	}
+	if s := poisoned; s["spurious_score"] > s["ceiling"]+1e-9 || s["spurious_score_50"] > s["spurious_score_20"] || s["spurious_score_20"] > s["spurious_score"] {
+		t.Errorf("scores are not ordered by ε below the ceiling: %v", s)
+	}
+}
+
+// Whatever runs beside it, a Step gives the same bits; another seed does not.
+func TestSameBits(t *testing.T) {
+	o := options(t)
+	a := sweep(t, o, step(5, 2, nil), step(0, 2, nil))
+	b := sweep(t, o, step(5, 2, nil))
+	c := sweep(t, o, step(5, 2, func(t *run.Train) { t.Seed = 2 }))
+	if a[0].Files[train.ModelFile] != b[0].Files[train.ModelFile] {
+		t.Error("a second run gives another model")
+	}
+	if a[0].Files[train.ModelFile] == c[0].Files[train.ModelFile] {
+		t.Error("another seed gives the same model")
+	}
+}
+
+// A learning rate of 1e30 ends as a recorded divergence, not as numbers.
+func TestDivergence(t *testing.T) {
+	r := sweep(t, options(t), score(step(0, 2, func(t *run.Train) { t.LR = 1e30 }), "spurious"))
+	if r[0].Status != run.Diverged || len(r[0].Values) != 0 {
+		t.Errorf("status %s with values %v, want diverged and none", r[0].Status, r[0].Values)
+	}
+}
+
+// Models of one Stack end within float rounding of models trained alone.
+func TestStacksAgreeWithSingles(t *testing.T) {
+	o := options(t)
+	steps := []run.Step{
+		score(step(0, 1, nil), "spurious"),
+		score(step(7, 1, func(t *run.Train) { t.Seed = 3 }), "spurious"),
+		score(step(3, 1, func(t *run.Train) { t.WeightDecay = 0.01; t.Noise = 0.1 }), "spurious"),
+	}
+	alone := sweep(t, o, steps...)
+	o.Models = 3
+	together := sweep(t, o, steps...)
+	for i := range alone {
+		for name, v := range alone[i].Values {
+			if math.Abs(v-together[i].Values[name]) > 0.02 {
+				t.Errorf("model %d: %s is %g alone and %g in a stack", i, name, v, together[i].Values[name])
+			}
+		}
+	}
+}
+
+// Dropping the poisoned examples trains on the others only.
+func TestDrop(t *testing.T) {
+	drop := step(10, 15, func(t *run.Train) { t.Poison.Drop = true })
+	r := sweep(t, options(t), score(drop, "spurious"))
+	if v := r[0].Values["spurious_score"]; v > 0.2 {
+		t.Errorf("spurious score %g without the poisoned examples, want at most .2", v)
+	}
+}
+
+// Training that goes on from a stored model starts where that ended: with a
+// learning rate of zero nothing changes.
+func TestGoingOn(t *testing.T) {
+	first := step(0, 2, nil)
+	on := step(0, 1, func(t *run.Train) { t.LR = 0 })
+	on.From = []run.Step{first}
+	r := sweep(t, options(t), score(first, "spurious"), score(on, "spurious"))
+	for name, v := range r[0].Values {
+		if r[1].Values[name] != v {
+			t.Errorf("%s: %g before and %g after training with learning rate 0", name, v, r[1].Values[name])
+		}
+	}
+}
+
+// Sensitivity starts at the accuracy-like mean on whole images and ends at
+// what a black image gives, whatever its label.
+func TestSensitivity(t *testing.T) {
+	r := sweep(t, options(t), score(step(0, 15, nil), "sensitivity"), score(step(0, 15, nil), "importance"))
+	v := r[0].Values
+	if len(v) != 51 || v["sensitivity_00"] < 0.9 || v["sensitivity_50"] > 0.35 {
+		t.Errorf("%d values, %g on whole images, %g on black ones", len(v), v["sensitivity_00"], v["sensitivity_50"])
+	}
+	if r[1].Values["importance_max"] <= 0 || r[1].Files[train.ImportanceFile] == "" {
+		t.Errorf("importance gives %v and files %v", r[1].Values, r[1].Files)
+	}
+}
+
+// A data set that is not there, a class too small and an unknown measure fail
+// with their reason, and only the Steps that need them.
+func TestFailures(t *testing.T) {
+	o := options(t)
+	s, err := run.OpenStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := run.Runner{Store: s, Exec: train.New(o), Jobs: 1}
+	_, err = r.Run(context.Background(), []run.Step{
+		step(61, 1, nil), score(step(0, 1, nil), "charm"), step(0, 1, func(t *run.Train) { t.Data.Name = "cifar10" }), step(1, 1, nil),
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	ids, _ := s.IDs()
+	if len(ids) != 2 {
+		t.Errorf("%d records, want the two trainings that could be done; error: %v", len(ids), err)
+	}
+}
