@@ -1,0 +1,177 @@
+package sweep
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"rarespurious/analysis/figure"
+	"rarespurious/analysis/table"
+	"rarespurious/experiments/run"
+)
+
+// A kind is one way to draw a figure.
+type kind struct {
+	runs  bool     // it draws Records; others compute what they draw
+	needs []string // keys of view that must be given
+	// draw appends panels to d.Panels and cells to d.Cells.
+	draw func(d *drawing) error
+}
+
+// kinds lists the kinds of figures. A new one is a row and its function.
+var kinds = map[string]kind{
+	"curves":      {true, []string{"metric", "x"}, curves},
+	"bars":        {true, []string{"metric", "x"}, bars},
+	"sensitivity": {true, []string{"series"}, sensitivityCurves},
+	"correlation": {true, []string{"metric", "x", "collapse"}, correlation},
+	"heatmap":     {true, []string{"x"}, heatmaps},
+	"table":       {true, []string{"metric", "series"}, means},
+	"summary":     {true, []string{"metric"}, summary},
+	"images":      {false, nil, images},
+	"norms":       {false, nil, norms},
+	"parameters":  {false, nil, parameters},
+}
+
+// A Picture is a drawn figure.
+type Picture struct {
+	Name   string
+	Figure figure.Figure
+	Cells  []table.Cell // the CSV
+	// Notes say what is not as planned: panels left out, runs that failed or
+	// diverged.
+	Notes []string
+}
+
+// drawing is a Picture at work.
+type drawing struct {
+	*Plan
+	rows   []table.Row
+	panels []figure.Panel
+	cells  []table.Cell
+	cols   int
+	legend figure.Place
+	width  float64
+	notes  []string // more lines for the subtitle
+}
+
+// Draw makes the picture from the Records of Steps, in their order. A Record
+// without a Status is of a run that failed: its points are missing, and the
+// Picture says so.
+func (p *Plan) Draw(records []run.Record) (Picture, error) {
+	rows, failed := p.Rows(records)
+	d := &drawing{Plan: p, rows: rows, cols: p.Figure.View.Cols}
+	if err := kinds[p.Figure.Kind].draw(d); err != nil {
+		return Picture{}, fmt.Errorf("draw %s: %w", p.Figure.Name, err)
+	}
+	notes := slices.Clone(p.Notes)
+	if failed > 0 {
+		notes = append(notes, fmt.Sprintf("%d of %d results are missing: their runs failed", failed, failed+len(rows)))
+	}
+	if n := diverged(rows); n > 0 {
+		notes = append(notes, fmt.Sprintf("%d runs diverged: they are counted, not averaged", n))
+	}
+	return Picture{
+		Name: p.Figure.Name,
+		Figure: figure.Figure{Title: p.Figure.Title, Subtitle: p.subtitle(append(d.notes, notes[len(p.Notes):]...)),
+			Panels: d.panels, Cols: d.cols, Legend: d.legend, PanelWidth: d.width},
+		Cells: d.cells,
+		Notes: notes,
+	}, nil
+}
+
+func diverged(rows []table.Row) int {
+	ids := map[string]bool{}
+	for _, r := range rows {
+		if r.Diverged {
+			ids[r.ID] = true
+		}
+	}
+	return len(ids)
+}
+
+// subtitle says what made the numbers.
+func (p *Plan) subtitle(notes []string) string {
+	f := p.Figure
+	first := f.Profile + " profile"
+	if f.Note != "" {
+		first += ": " + f.Note
+	}
+	if len(f.Set) > 0 {
+		first += " Changed: " + strings.Join(f.Set, ", ") + "."
+	}
+	lines := []string{first}
+	if kinds[f.Kind].runs {
+		lines = append(lines, p.seeds())
+	}
+	return strings.Join(append(lines, notes...), "\n")
+}
+
+// seeds says what a point is the mean of.
+func (p *Plan) seeds() string {
+	var all []string
+	for _, panel := range p.Panels {
+		var seeds []int
+		for _, w := range panel.Wants {
+			if !slices.Contains(seeds, w.Point.Seed) {
+				seeds = append(seeds, w.Point.Seed)
+			}
+		}
+		slices.Sort(seeds)
+		text := fmt.Sprintf("means and standard errors over the seeds %s", strings.Trim(fmt.Sprint(seeds), "[]"))
+		if len(seeds) == 1 {
+			text = fmt.Sprintf("one seed (%d), no error bars", seeds[0])
+		}
+		if len(seeds) == 0 {
+			continue
+		}
+		all = append(all, cmp.Or(panel.Title, "All")+": "+text)
+	}
+	return grouped(all)
+}
+
+// grouped joins lines "who: what." and names those of one what together.
+func grouped(lines []string) string {
+	var whats, out []string
+	who := map[string][]string{}
+	for _, l := range lines {
+		a, b, _ := strings.Cut(l, ": ")
+		if who[b] == nil {
+			whats = append(whats, b)
+		}
+		who[b] = append(who[b], a)
+	}
+	for _, what := range whats {
+		if len(whats) == 1 {
+			return strings.ToUpper(what[:1]) + what[1:] + "."
+		}
+		out = append(out, strings.Join(who[what], ", ")+": "+what+".")
+	}
+	return strings.Join(out, " ")
+}
+
+// Save writes dir/name/name.csv, .png, .svg and .pdf and returns their paths.
+func (p Picture) Save(dir string) ([]string, error) {
+	base := filepath.Join(dir, p.Name, p.Name)
+	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
+		return nil, err
+	}
+	var csv bytes.Buffer
+	if err := table.WriteCSV(&csv, p.Cells); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(base+".csv", csv.Bytes(), 0o644); err != nil {
+		return nil, err
+	}
+	if err := p.Figure.Save(base); err != nil {
+		return nil, err
+	}
+	files := []string{base + ".csv"}
+	for _, format := range figure.Formats() {
+		files = append(files, base+"."+format)
+	}
+	return files, nil
+}

@@ -1,0 +1,228 @@
+package sweep
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"rarespurious/analysis/metric"
+	"rarespurious/analysis/table"
+	"rarespurious/experiments/config"
+	"rarespurious/experiments/run"
+)
+
+// A measured is what is known of one value of a Record.
+type measured struct {
+	name  string // in Record.Values
+	label string // in pictures
+	test  table.Alternative
+}
+
+// measuredValues lists the values that package train computes, in the order in
+// which a figure's CSV has them. A new one is a line.
+var measuredValues = []measured{
+	{"spurious_score", "spurious score", table.Greater},
+	{"spurious_score_05", "spurious score, ε = .05", table.Greater},
+	{"spurious_score_20", "spurious score, ε = .2", table.Greater},
+	{"spurious_score_50", "spurious score, ε = .5", table.Greater},
+	{"spurious_score_other", "spurious score, other classes", table.Greater},
+	{"spurious_score_other_05", "spurious score, other classes, ε = .05", table.Greater},
+	{"spurious_score_other_20", "spurious score, other classes, ε = .2", table.Greater},
+	{"spurious_score_other_50", "spurious score, other classes, ε = .5", table.Greater},
+	{"normalised_score", "normalised spurious score", table.Greater},
+	{"normalised_score_b", "relative spurious score", table.Greater},
+	{"clean_accuracy", "clean test accuracy", table.Less},
+	{"spurious_accuracy", "spurious test accuracy", table.Less},
+	{"ceiling", "largest possible score", table.Untested},
+	{"pattern_norm", "empirical norm", table.Untested},
+	{sensitivityMean, "true-class probability, mean over shares", table.Untested},
+	{importanceUnder, "mean importance under the pattern", table.Greater},
+	{importanceElsewhere, "mean importance elsewhere", table.Untested},
+	{"importance_min", "least importance", table.Untested},
+	{"importance_max", "greatest importance", table.Untested},
+	{"parameters", "parameters", table.Untested},
+	{shareProbability, "probability of the true class", table.Untested},
+}
+
+// Values that are computed here from those of Records.
+const (
+	sensitivityMean     = "sensitivity"            // mean of sensitivity_00 …
+	shareProbability    = "true_class_probability" // one of them
+	importanceUnder     = "importance_under"
+	importanceElsewhere = "importance_elsewhere"
+)
+
+func findMetric(name string) (measured, bool) {
+	i := slices.IndexFunc(measuredValues, func(m measured) bool { return m.name == name })
+	if i < 0 {
+		return measured{}, false
+	}
+	return measuredValues[i], true
+}
+
+func metricNames() []string {
+	names := make([]string, len(measuredValues))
+	for i, m := range measuredValues {
+		names[i] = m.name
+	}
+	return names
+}
+
+// metricsOf returns the metrics that v draws, the first one first.
+func metricsOf(v config.View) []string {
+	names := slices.Clone(v.Metrics)
+	if v.Metric != "" {
+		names = append([]string{v.Metric}, names...)
+	}
+	return names
+}
+
+// Fields of rows that no Point has: what the View projects onto.
+const (
+	panelField  = "panel"
+	seriesField = "series"
+	xField      = "x"
+)
+
+// Rows returns one row per Point and Record, in the figure's order; records are
+// those of Steps, in order. A Record without a Status is of a run that failed:
+// it has no row and is counted.
+func (p *Plan) Rows(records []run.Record) (rows []table.Row, failed int) {
+	byID := map[run.ID]run.Record{}
+	for i, s := range p.Steps() {
+		if i < len(records) {
+			byID[s.ID()] = records[i]
+		}
+	}
+	for _, panel := range p.Panels {
+		for _, w := range panel.Wants {
+			if w.Step.Kind() == "empty" {
+				continue
+			}
+			r := byID[w.Step.ID()]
+			if r.Status == "" {
+				failed++
+				continue
+			}
+			rows = append(rows, p.row(panel.Title, w, r))
+		}
+	}
+	return rows, failed
+}
+
+func (p *Plan) row(panel string, w Want, r run.Record) table.Row {
+	row := table.Row{ID: w.Step.ID().Full(), Fields: p.fields(panel, w.Point),
+		Values: maps.Clone(r.Values), Diverged: r.Status == run.Diverged}
+	if row.Values == nil {
+		row.Values = map[string]float64{}
+	}
+	if shares := sensitivities(r.Values); len(shares) > 0 {
+		row.Values[sensitivityMean] = metric.Mean(shares)
+	}
+	return row
+}
+
+// fields returns a Point's fields and its panel, series and x.
+func (p *Plan) fields(panel string, point config.Point) map[string]string {
+	v, f := p.Figure.View, point.Fields()
+	f[panelField] = panel
+	f[seriesField] = v.Label(joined(f, strings.TrimSpace(strings.ReplaceAll(v.Series, "metric", ""))))
+	f[xField] = v.Label(joined(f, v.X))
+	return f
+}
+
+// joined returns the values of fields, named in one text.
+func joined(f map[string]string, names string) string {
+	var values []string
+	for _, name := range strings.Fields(names) {
+		values = append(values, f[name])
+	}
+	return strings.Join(values, " ")
+}
+
+// cells builds the figure's table from rows: the metrics drawn, and all others.
+func (p *Plan) cells(rows []table.Row, drawn ...string) ([]table.Cell, error) {
+	v := p.Figure.View
+	if v.Collapse != "" && len(rows) > 0 {
+		var err error
+		if rows, err = p.collapse(rows, v.Collapse); err != nil {
+			return nil, err
+		}
+	}
+	view := table.View{Figure: p.Figure.Name, Panel: panelField, Series: seriesField, X: xField,
+		Over: []string{"seed"}, Metrics: present(rows, drawn)}
+	if v.X == "count" {
+		view.Baseline = v.Label("0")
+	}
+	return table.Build(rows, view)
+}
+
+// collapse averages over field panel by panel, since panels may have different
+// values of it. A mean that would lack the result of a failed run is left out.
+func (p *Plan) collapse(rows []table.Row, field string) (out []table.Row, err error) {
+	for _, panel := range p.Panels {
+		var some []table.Row
+		for _, r := range rows {
+			if r.Fields[panelField] == panel.Title {
+				some = append(some, r)
+			}
+		}
+		if some, err = table.Collapse(complete(some, field), field); err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// complete drops rows that agree in all fields but one and do not have all
+// values of that one, as happens when runs have failed.
+func complete(rows []table.Row, field string) []table.Row {
+	rest := func(r table.Row) string {
+		var b strings.Builder
+		for _, f := range slices.Sorted(maps.Keys(r.Fields)) {
+			if f != field {
+				fmt.Fprintf(&b, "%q=%q ", f, r.Fields[f])
+			}
+		}
+		return b.String()
+	}
+	all := map[string]bool{}
+	has := map[string]int{}
+	for _, r := range rows {
+		all[r.Fields[field]] = true
+		has[rest(r)]++
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(r table.Row) bool { return has[rest(r)] < len(all) })
+}
+
+// present returns the metrics of a CSV: the drawn ones, which every row must
+// have, and all others that every row has.
+func present(rows []table.Row, drawn []string) []table.Metric {
+	var out []table.Metric
+	for _, name := range drawn {
+		m, _ := findMetric(name)
+		out = append(out, table.Metric{Name: name, Test: m.test})
+	}
+	for _, m := range measuredValues {
+		everywhere := !slices.ContainsFunc(rows, func(r table.Row) bool {
+			_, ok := r.Values[m.name]
+			return !ok && !r.Diverged
+		})
+		if len(rows) > 0 && everywhere && !slices.Contains(drawn, m.name) {
+			out = append(out, table.Metric{Name: m.name, Test: m.test})
+		}
+	}
+	return out
+}
+
+// label returns what a metric is called in v's picture.
+func label(v config.View, name string) string {
+	m, _ := findMetric(name)
+	if l := v.Label(name); l != name {
+		return l
+	}
+	return cmp.Or(m.label, name)
+}

@@ -1,0 +1,151 @@
+// Package sweep turns a figure file into Steps and their Records into a
+// picture.
+//
+// Its one idea: a figure is a function of Records alone. [New] lowers every
+// Point of a figure to the Step whose numbers it wants; equal Steps are one, so
+// figures share models without knowing of each other. [Plan.Draw] projects the
+// Records back onto the Points, builds a table that refuses to mix unlike runs,
+// and draws it. It trains nothing and holds no state.
+package sweep
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"rarespurious/experiments/config"
+	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/run"
+)
+
+// A Lab is where figures find what no Record holds.
+type Lab struct {
+	// Open returns a data set in memory. An error that wraps
+	// [dataset.ErrUnavailable] leaves the panels that need it out.
+	Open func(name string) (*dataset.Set, error)
+	// File opens an artifact of a run: a Store's Open. Only Draw calls it.
+	File func(id run.ID, name string) (io.ReadCloser, error)
+	// Measures and Deletions are the known names; nil leaves them unchecked.
+	Measures, Deletions []string
+}
+
+// A Plan is a figure whose Points are Steps.
+type Plan struct {
+	Figure config.Figure
+	Panels []Panel
+	// Notes say which panels are left out, and why.
+	Notes []string
+
+	lab Lab
+}
+
+// A Panel is one part of the picture.
+type Panel struct {
+	Title   string
+	Missing string // why it is left out: then it has no Wants
+	Wants   []Want
+}
+
+// A Want is a Point and the Step whose Record has its numbers. Kinds of figures
+// that need no runs have empty Steps.
+type Want struct {
+	Point config.Point
+	Step  run.Step
+}
+
+// New plans f. Whatever can be known to be wrong before any work is in its
+// error: an unknown kind or measure, more examples than the class has. Such
+// errors wrap [config.ErrInvalid]. A panel whose data cannot be had is left out
+// with a Note, in the profile "paper" it is an error that wraps
+// [dataset.ErrUnavailable] and says what to do.
+func New(f config.Figure, lab Lab) (*Plan, error) {
+	k, ok := kinds[f.Kind]
+	if !ok {
+		names := Kinds()
+		return nil, config.Problem{File: f.File, Path: "kind",
+			What: fmt.Sprintf("%q is not known%s (known: %v)", f.Kind, config.DidYouMean(f.Kind, names), names)}
+	}
+	p := &Plan{Figure: f, lab: lab}
+	c := &checker{lab: lab, file: f.File, sizes: map[sizeKey][]int{}}
+	c.view(f, k)
+	var unavailable []error
+	for _, in := range f.Panels {
+		out := Panel{Title: in.Title}
+		for _, point := range in.Points {
+			set, err := lab.Open(point.Dataset)
+			if errors.Is(err, dataset.ErrUnavailable) {
+				out = Panel{Title: in.Title, Missing: "no data: " + point.Dataset}
+				p.Notes = append(p.Notes, fmt.Sprintf("panel %q is left out: %v", in.Title, err))
+				unavailable = append(unavailable, err)
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: panel %q: %w", f.File, in.Title, err)
+			}
+			w := Want{Point: point}
+			if c.point(in.Title, point, set, k) && k.runs {
+				w.Step = Lower(point, set)
+			}
+			out.Wants = append(out.Wants, w)
+		}
+		p.Panels = append(p.Panels, out)
+	}
+	if err := errors.Join(c.problems...); err != nil {
+		return nil, err
+	}
+	if f.Profile == "paper" && len(unavailable) > 0 {
+		return nil, fmt.Errorf("%s: %w", f.File, errors.Join(unique(unavailable)...))
+	}
+	return p, nil
+}
+
+// unique drops errors with the text of an earlier one.
+func unique(errs []error) (out []error) {
+	for _, err := range errs {
+		if !slices.ContainsFunc(out, func(e error) bool { return e.Error() == err.Error() }) {
+			out = append(out, err)
+		}
+	}
+	return out
+}
+
+// Steps returns the Steps whose Records Draw wants, each once, in the order of
+// the figure.
+func (p *Plan) Steps() []run.Step {
+	var steps []run.Step
+	seen := map[run.ID]bool{}
+	for _, panel := range p.Panels {
+		for _, w := range panel.Wants {
+			if id := w.Step.ID(); w.Step.Kind() != "empty" && !seen[id] {
+				seen[id] = true
+				steps = append(steps, w.Step)
+			}
+		}
+	}
+	return steps
+}
+
+// Models returns the training Steps behind Steps, each once.
+func (p *Plan) Models() []run.Step {
+	var models []run.Step
+	seen := map[run.ID]bool{}
+	var visit func(s run.Step)
+	visit = func(s run.Step) {
+		for _, from := range s.From {
+			visit(from)
+		}
+		if id := s.ID(); s.Train != nil && !seen[id] {
+			seen[id] = true
+			models = append(models, s)
+		}
+	}
+	for _, s := range p.Steps() {
+		visit(s)
+	}
+	return models
+}
+
+// Kinds returns the names of the kinds of figures, sorted.
+func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
