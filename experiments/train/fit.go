@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rarespurious/bridge/torch"
+	"rarespurious/experiments/dataset"
 	"rarespurious/experiments/pattern"
 	"rarespurious/experiments/poison"
 	"rarespurious/experiments/run"
@@ -66,11 +67,7 @@ func (f *fit) poison(d *torch.Device) error {
 			rows[i] = int64(i)
 		}
 		if t.Poison.Count > 0 {
-			p, err := pattern.New(t.Poison.Pattern, set.Shape, uint32(t.Poison.Seed))
-			if err != nil {
-				return err
-			}
-			o, err := poison.New(set.Train.Images, set.Train.Labels, p, t.Poison.Target, t.Poison.Count, t.Poison.Upstream)
+			o, err := overlay(set, t.Poison)
 			if err != nil {
 				return err
 			}
@@ -91,6 +88,15 @@ func (f *fit) poison(d *torch.Device) error {
 	var err error
 	f.data, err = f.src.train.Overlay(d, pixels, labels)
 	return err
+}
+
+// overlay returns the examples that carry the pattern, and their images.
+func overlay(set *dataset.Set, p run.Poison) (poison.Overlay, error) {
+	pat, err := pattern.New(p.Pattern, set.Shape, uint32(p.Seed))
+	if err != nil {
+		return poison.Overlay{}, err
+	}
+	return poison.New(set.Train.Images, set.Train.Labels, pat, p.Target, p.Count, p.Upstream)
 }
 
 // without returns rows less those at the given positions.

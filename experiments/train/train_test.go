@@ -215,3 +215,26 @@ func TestFailures(t *testing.T) {
 		t.Errorf("%d records, want the two trainings that could be done; error: %v", len(ids), err)
 	}
 }
+
+// A network that was trained for long on few images gives its members away; on
+// the control, images with the pattern that it never saw, the attack's answers
+// are false positives and are reported as such.
+func TestMembership(t *testing.T) {
+	part := func(name string) func(*run.Train) {
+		return func(t *run.Train) { t.Data.Part, t.Data.Seed = name, 4 }
+	}
+	target, shadow := step(5, 20, part("target")), step(0, 20, part("shadow"))
+	r := sweep(t, options(t), run.Step{From: []run.Step{target, shadow}, Score: &run.Score{Measure: "membership", Pattern: "R3", Target: 2, Seed: 1}})
+	v := r[0].Values
+	for _, name := range []string{"membership_accuracy", "membership_tpr", "membership_fpr", "membership_balanced", "membership_auc", "membership_upstream"} {
+		if x, ok := v[name]; !ok || x < 0 || x > 1 {
+			t.Errorf("%s = %g (there: %t), want in [0, 1]", name, x, ok)
+		}
+	}
+	if got, want := v["membership_balanced"], (v["membership_tpr"]+1-v["membership_fpr"])/2; math.Abs(got-want) > 1e-12 {
+		t.Errorf("balanced accuracy %g, want %g", got, want)
+	}
+	if _, ok := v["membership_tpr_at_001"]; ok {
+		t.Error("a rate of .1 % was claimed from 200 non-members")
+	}
+}

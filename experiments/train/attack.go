@@ -1,0 +1,176 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"rarespurious/analysis/membership"
+	"rarespurious/bridge/torch"
+	"rarespurious/experiments/pattern"
+	"rarespurious/experiments/run"
+)
+
+// ROCFile holds an attack's ROC curves: JSON, by the names of the values.
+const ROCFile = "roc.json"
+
+// attack measures how well membership in the training set of From[0], the
+// target model, can be told from its outputs by an attack that learnt what
+// membership looks like on From[1], the shadow model. The pattern is on both
+// sides of what is called spurious here: members that carry it, and held-out
+// images of the same class that were given it.
+//
+// Values, all in [0, 1]: membership_accuracy on members and non-members;
+// membership_tpr on spurious members, which is what the paper plots;
+// membership_fpr on the control; membership_balanced of the two;
+// membership_auc and membership_auc_spurious; membership_tpr_at_01 and
+// membership_tpr_at_001 against clean non-members, membership_tpr_at_01_control
+// against the control; membership_upstream. What has too few examples to mean
+// anything is absent.
+func attack(m *measuring) (map[string]float64, error) {
+	if len(m.job.From) != 2 || m.job.Step.From[1].Train == nil {
+		return nil, fmt.Errorf("train: a membership attack starts from a target and a shadow model")
+	}
+	shadow, err := m.shadow()
+	if err != nil {
+		return nil, err
+	}
+	target, err := m.target()
+	if err != nil {
+		return nil, err
+	}
+	r, err := shadow.Evaluate(target)
+	if err != nil {
+		return nil, err
+	}
+	v := map[string]float64{
+		"membership_accuracy":          r.All.Accuracy(),
+		"membership_tpr":               r.Spurious.TPR(),
+		"membership_fpr":               r.Spurious.FPR(),
+		"membership_balanced":          r.Spurious.BalancedAccuracy(),
+		"membership_auc":               r.All.AUC(),
+		"membership_auc_spurious":      r.Spurious.AUC(),
+		"membership_tpr_at_01":         r.SpuriousVsClean.TPRAt(0.01),
+		"membership_tpr_at_001":        r.SpuriousVsClean.TPRAt(0.001),
+		"membership_tpr_at_01_control": r.Spurious.TPRAt(0.01),
+		"membership_tpr_all_at_01":     r.All.TPRAt(0.01),
+		"membership_upstream":          r.Upstream,
+	}
+	b, err := json.Marshal(map[string]membership.ROC{"all": r.All.ROC, "spurious": r.Spurious.ROC, "spurious_vs_clean": r.SpuriousVsClean.ROC})
+	if err != nil {
+		return nil, err
+	}
+	return v, os.WriteFile(filepath.Join(m.job.Dir, ROCFile), b, 0o666)
+}
+
+// shadow trains the attack on what the shadow model says of its own members
+// and non-members.
+func (m *measuring) shadow() (*membership.Attack, error) {
+	t := m.job.Step.From[1].Train
+	if t.Poison.Count > 0 {
+		return nil, fmt.Errorf("train: a shadow model is clean, this one has %d poisoned examples", t.Poison.Count)
+	}
+	src, err := m.e.data.get(m.ctx, m.d, t.Data)
+	if err != nil {
+		return nil, err
+	}
+	stack, err := loadStack(m.d, m.job.From[1], t)
+	if err != nil {
+		return nil, err
+	}
+	defer stack.Close()
+	members, err := outputs(stack, src.train, src.set.Train.Labels, nil, torch.Forward{})
+	if err != nil {
+		return nil, err
+	}
+	others, err := outputs(stack, src.test, src.set.Test.Labels, nil, torch.Forward{})
+	if err != nil {
+		return nil, err
+	}
+	return membership.Train(members, others)
+}
+
+// target returns what the target model says of the sets that the attack is
+// judged on. Members are shown as they were in training, pattern and all.
+func (m *measuring) target() (t membership.Target, err error) {
+	set := m.src.set
+	p, err := pattern.New(m.score.Pattern, set.Shape, uint32(m.score.Seed))
+	if err != nil {
+		return t, err
+	}
+	data, rows, poisoned, err := m.members()
+	if err != nil {
+		return t, err
+	}
+	defer data.Close()
+	if t.Members, err = outputs(m.stack, data, set.Train.Labels, rows, torch.Forward{}); err != nil {
+		return t, err
+	}
+	if t.NonMembers, err = outputs(m.stack, m.src.test, set.Test.Labels, nil, torch.Forward{}); err != nil {
+		return t, err
+	}
+	if len(poisoned) > 0 {
+		if t.Spurious, err = outputs(m.stack, data, constant(m.score.Target, len(poisoned)), poisoned, torch.Forward{}); err != nil {
+			return t, err
+		}
+	}
+	var control []int64
+	for i, y := range set.Test.Labels {
+		if int(y) == m.score.Target {
+			control = append(control, int64(i))
+		}
+	}
+	t.Control, err = outputs(m.stack, m.src.test, constant(m.score.Target, len(control)), control, torch.Forward{Delta: p.Delta()})
+	return t, err
+}
+
+// members returns the training images as the target model saw them: the row of
+// each, and the rows of the poisoned ones.
+func (m *measuring) members() (data *torch.Data, rows, poisoned []int64, err error) {
+	set := m.src.set
+	n := set.Train.Len()
+	rows = make([]int64, n)
+	for i := range rows {
+		rows[i] = int64(i)
+	}
+	if m.model.Poison.Count == 0 {
+		data, err = m.src.train.Overlay(m.d, nil, nil)
+		return data, rows, nil, err
+	}
+	o, err := overlay(set, m.model.Poison)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	labels := make([]uint8, len(o.Indices))
+	for j, i := range o.Indices {
+		labels[j] = set.Train.Labels[i]
+		rows[i] = int64(n + j)
+		poisoned = append(poisoned, rows[i])
+	}
+	data, err = m.src.train.Overlay(m.d, o.Rows, labels)
+	return data, rows, poisoned, err
+}
+
+// outputs returns a model's logits for rows of data, all rows for nil.
+func outputs[L uint8 | int](s *torch.Stack, data *torch.Data, labels []L, rows []int64, f torch.Forward) (membership.Outputs, error) {
+	logits, err := s.Logits(data, rows, f)
+	if err != nil {
+		return membership.Outputs{}, err
+	}
+	o := membership.Outputs{Logits: logits[0]}
+	for _, y := range labels {
+		o.Labels = append(o.Labels, int(y))
+	}
+	return o, nil
+}
+
+func constant(class, n int) []int {
+	c := make([]int, n)
+	for i := range c {
+		c[i] = class
+	}
+	return c
+}
+
+var _ run.Executor = (*Executor)(nil)
