@@ -331,7 +331,7 @@ func readBeside(root *os.Root, name string) ([]byte, error) {
 	if root == nil {
 		return nil, unsupported("the data is in another file, %.80q", name)
 	}
-	if !filepath.IsLocal(name) || strings.ContainsAny(name, "\\:\x00") {
+	if len(name) > 1024 || !filepath.IsLocal(name) || strings.ContainsAny(name, "\\:\x00") {
 		return nil, invalid("location %.80q is not a path inside the model's folder", name)
 	}
 	b, err := readRegular(name, root.Stat, root.ReadFile)

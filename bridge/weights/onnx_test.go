@@ -183,6 +183,7 @@ func TestONNXExternal(t *testing.T) {
 		"missing":           external("nowhere.bin"),
 		"no location":       external(""),
 		"backslash":         external(`..\outside.bin`),
+		"endless":           external(strings.Repeat("a/", 5000) + "w.bin"),
 		"NUL":               external("w.bin\x00"),
 		"past the end":      external("w.bin", "offset", "5"),
 		"offset overflows":  external("w.bin", "offset", "9223372036854775807"),
