@@ -91,6 +91,7 @@ func TestHostile(t *testing.T) {
 		{"fraction", "shape", head(`{` + entry("F32", "[6.0]", "[0,24]") + `}`), ErrInvalid},
 		{"negative", "shape", head(`{` + entry("F32", "[-6]", "[0,24]") + `}`), ErrInvalid},
 		{"overflow", "shape", head(`{` + entry("F32", "[4294967296,4294967296]", "[0,24]") + `}`), ErrInvalid},
+		{"empty, but overflows", "shape", safetensorsFile(`{`+entry("F32", "[0,4294967296,4294967296]", "[0,0]")+`}`, ""), ErrInvalid},
 		{"unknown dtype", "dtype", head(`{` + entry("F33", "[6]", "[0,24]") + `}`), ErrInvalid},
 		{"shape too small", "bytes of data", head(`{` + entry("F32", "[5]", "[0,24]") + `}`), ErrInvalid},
 		{"three offsets", "data_offsets", head(`{` + entry("F32", "[6]", "[0,24,24]") + `}`), ErrInvalid},

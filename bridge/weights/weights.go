@@ -101,17 +101,23 @@ func (d Dict) Validate() error {
 	return nil
 }
 
-// numel returns the product of shape, 1 if it is empty.
+// numel returns the product of shape, 1 if it is empty. The product of the
+// axes that are not 0 must fit as well, since strides are made of it.
 func numel(shape []int) (int, error) {
-	n := 1
+	n, empty := 1, false
 	for _, d := range shape {
 		if d < 0 {
 			return 0, invalid("shape %v has a negative axis", brief(shape))
 		}
-		if d != 0 && n > math.MaxInt/d {
+		empty = empty || d == 0
+		d = max(d, 1)
+		if n > math.MaxInt/d {
 			return 0, invalid("shape %v has more elements than fit in memory", brief(shape))
 		}
 		n *= d
+	}
+	if empty {
+		return 0, nil
 	}
 	return n, nil
 }
