@@ -30,14 +30,18 @@ func (s *Store) drop(r Record, names []string) error {
 	return nil
 }
 
-// large returns the files of r that are there and have more than limit bytes.
-// The log is never among them.
-func (s *Store) large(r Record, limit int64) []string {
+// large returns the artifacts of id that are there and have more than limit
+// bytes, none if there is no such folder. The log is never among them.
+func (s *Store) large(id ID, limit int64) []string {
+	entries, err := os.ReadDir(s.Path(id))
+	if err != nil {
+		return nil
+	}
 	var names []string
-	for name := range r.Files {
-		info, err := os.Lstat(filepath.Join(s.Path(r.ID), name))
-		if name != eventsFile && err == nil && info.Size() > limit {
-			names = append(names, name)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && info.Size() > limit && plainName(e.Name()) && e.Name() != eventsFile {
+			names = append(names, e.Name())
 		}
 	}
 	return names

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -31,6 +32,7 @@ type node struct {
 	depth  int // length of the longest chain of Steps to run that ends here
 	action Action
 	forced bool // run again even if no file is missing
+	kept   bool // the caller wants its files
 	work   float64
 
 	parents  []*node // of a Step to run; like Step.From, with repeats
@@ -55,8 +57,11 @@ type planner struct {
 	byID  map[ID]*node
 	force map[ID]bool
 	keep  bool
-	hold  func(ID) error // called for every Step whose files will be read, before they are looked at
-	work  func(Step) float64
+	limit int64
+	// passed are stored Steps' ancestors that leftovers has looked at.
+	passed map[ID]bool
+	hold   func(ID) error // called for every Step whose files will be read, before they are looked at
+	work   func(Step) float64
 }
 
 // want adds a Step that the caller asked for.
@@ -73,6 +78,7 @@ func (p *planner) want(step Step) (*node, error) {
 		return nil, err
 	}
 	if p.keep {
+		n.kept = true
 		return n, p.need(n)
 	}
 	return n, nil
@@ -83,18 +89,43 @@ func (p *planner) visit(step Step) (*node, error) {
 	if n := p.byID[id]; n != nil {
 		return n, nil
 	}
-	n := &node{step: step, id: id, index: len(p.nodes), action: Stored}
-	p.byID[id] = n
-	p.nodes = append(p.nodes, n)
+	n := &node{step: step, id: id, action: Stored}
+	p.add(n)
 	r, err := p.s.trusted(id)
 	switch {
 	case err == nil:
 		n.record, n.dir = r, p.s.Path(id)
+		p.leftovers(step)
 		return n, nil
 	case errors.Is(err, ErrNotExist), errors.Is(err, ErrIntegrity):
 		return n, p.expand(n, Run)
 	}
 	return nil, err
+}
+
+// leftovers adds those of a stored Step's ancestors that have large files. The
+// process that should have dropped them was killed, and this sweep, which does
+// not start anything from them, will.
+func (p *planner) leftovers(step Step) {
+	for _, from := range step.From {
+		id := from.ID()
+		if p.byID[id] != nil || p.passed[id] {
+			continue
+		}
+		p.passed[id] = true
+		if len(p.s.large(id, p.limit)) > 0 && !p.s.journal.State(id).Kept {
+			if r, err := p.s.trusted(id); err == nil {
+				p.add(&node{step: from, id: id, action: Stored, record: r, dir: p.s.Path(id)})
+			}
+		}
+		p.leftovers(from)
+	}
+}
+
+func (p *planner) add(n *node) {
+	n.index = len(p.nodes)
+	p.nodes = append(p.nodes, n)
+	p.byID[n.id] = n
 }
 
 // expand makes n a Step that is run, and plans what it starts from.
@@ -157,7 +188,10 @@ func (s *Store) trusted(id ID) (Record, error) {
 
 // plan returns the nodes of a sweep over steps, and those of steps themselves.
 func (r *Runner) plan(steps []Step, force map[ID]bool, hold func(ID) error) (nodes, wanted []*node, err error) {
-	p := planner{s: r.Store, byID: map[ID]*node{}, force: force, keep: r.Keep, hold: hold, work: r.work}
+	p := planner{
+		s: r.Store, byID: map[ID]*node{}, force: force, keep: r.Keep, limit: r.limit(),
+		passed: map[ID]bool{}, hold: hold, work: r.work,
+	}
 	for _, step := range steps {
 		n, err := p.want(step)
 		if err != nil {
@@ -176,6 +210,8 @@ func (r *Runner) plan(steps []Step, force map[ID]bool, hold func(ID) error) (nod
 	}
 	return p.nodes, wanted, nil
 }
+
+func (r *Runner) limit() int64 { return cmp.Or(r.KeepBytes, DefaultKeepBytes) }
 
 func (r *Runner) work(s Step) float64 {
 	if e, ok := r.Exec.(Estimator); ok {

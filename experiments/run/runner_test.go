@@ -421,3 +421,25 @@ func TestShards(t *testing.T) {
 		t.Errorf("2/8: %v, %v", s, err)
 	}
 }
+
+// TestRaceWithDrop is two sweeps of which the second plans while the first has
+// dropped a model's file but has not yet stored, in the second's eyes, what
+// needs it.
+func TestRaceWithDrop(t *testing.T) {
+	dir, chain := t.TempDir(), figure(1)[:1]
+	s := open(t, dir)
+	sweepAll(t, &Runner{Store: s, Exec: &fake{}, KeepBytes: -1}, []Step{training(0)})
+	f := &fake{}
+	r := &Runner{Store: s, Exec: f, Observe: func(n Notice) {
+		if n.Kind == NoticePlanned && n.ID == training(0).ID() {
+			if n.Action != Again {
+				t.Errorf("the model is planned as %s", n.Action)
+			}
+			sweepAll(t, &Runner{Store: open(t, dir), Exec: &fake{}, KeepBytes: -1}, chain)
+		}
+	}}
+	sameResults(t, reference(t, chain), sweepAll(t, r, chain))
+	if len(f.ran) != 0 {
+		t.Errorf("%d Steps were run although somebody else had just stored them", len(f.ran))
+	}
+}
