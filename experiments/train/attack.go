@@ -99,7 +99,7 @@ func (m *measuring) target() (t membership.Target, err error) {
 	if err != nil {
 		return t, err
 	}
-	data, rows, poisoned, err := m.members()
+	data, rows, poisoned, err := trained(m.d, m.src, m.model.Poison)
 	if err != nil {
 		return t, err
 	}
@@ -125,20 +125,20 @@ func (m *measuring) target() (t membership.Target, err error) {
 	return t, err
 }
 
-// members returns the training images as the target model saw them: the row of
-// each, and the rows of the poisoned ones.
-func (m *measuring) members() (data *torch.Data, rows, poisoned []int64, err error) {
-	set := m.src.set
+// trained returns the training images as a model saw them: the row of each,
+// and the rows of the poisoned ones.
+func trained(d *torch.Device, src *source, p run.Poison) (data *torch.Data, rows, poisoned []int64, err error) {
+	set := src.set
 	n := set.Train.Len()
 	rows = make([]int64, n)
 	for i := range rows {
 		rows[i] = int64(i)
 	}
-	if m.model.Poison.Count == 0 {
-		data, err = m.src.train.Overlay(m.d, nil, nil)
+	if p.Count == 0 {
+		data, err = src.train.Overlay(d, nil, nil)
 		return data, rows, nil, err
 	}
-	o, err := overlay(set, m.model.Poison)
+	o, err := overlay(set, p)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -148,7 +148,7 @@ func (m *measuring) members() (data *torch.Data, rows, poisoned []int64, err err
 		rows[i] = int64(n + j)
 		poisoned = append(poisoned, rows[i])
 	}
-	data, err = m.src.train.Overlay(m.d, o.Rows, labels)
+	data, err = src.train.Overlay(d, o.Rows, labels)
 	return data, rows, poisoned, err
 }
 

@@ -58,9 +58,11 @@ func (e *Executor) Exec(ctx context.Context, group []run.Job) []run.Outcome {
 			return e.train(ctx, d, group, out)
 		}
 		for i, job := range group {
-			if err := e.measure(ctx, d, job, &out[i]); err != nil {
-				out[i].Err = err
+			do := e.measure
+			if job.Step.Delete != nil {
+				do = e.forget
 			}
+			out[i].Err = do(ctx, d, job, &out[i])
 		}
 		return nil
 	})

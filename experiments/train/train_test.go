@@ -238,3 +238,44 @@ func TestMembership(t *testing.T) {
 		t.Error("a rate of .1 % was claimed from 200 non-members")
 	}
 }
+
+// Every deletion gives a model that differs from the one it started from, is as
+// accurate, and is nearer to nothing than itself; a Newton step with weight
+// decay takes a small pattern's weights away, as retraining does.
+func TestDeletions(t *testing.T) {
+	poisoned := step(20, 15, func(t *run.Train) { t.Poison.Pattern = "Inv" })
+	retrained := step(20, 15, func(t *run.Train) { t.Poison.Pattern, t.Poison.Drop = "Inv", true })
+	measure := func(s run.Step, name string) run.Step {
+		return run.Step{From: []run.Step{s}, Score: &run.Score{Measure: name, Pattern: "Inv", Target: 2, Seed: 1}}
+	}
+	wanted := []run.Step{measure(poisoned, "spurious"), measure(retrained, "spurious")}
+	for _, name := range train.DeletionNames() {
+		del := run.Delete{Method: name, Damping: 0.01, Examples: 300, Depth: 60, Repeats: 1, Batch: 16, Tolerance: 1e-3}
+		switch name {
+		case "newton":
+			del.Damping, del.Decay = 1e-3, 1e-2
+		case "influence-upstream":
+			del.Scale, del.Batch = 500, 1
+		}
+		s := run.Step{From: []run.Step{poisoned}, Delete: &del}
+		wanted = append(wanted, measure(s, "spurious"))
+		far := measure(s, "distance")
+		far.From = append(far.From, poisoned)
+		wanted = append(wanted, far)
+	}
+	r := sweep(t, options(t), wanted...)
+	before := r[0].Values["spurious_score"]
+	if before < 0.2 {
+		t.Fatalf("the pattern was not learnt: score %g", before)
+	}
+	for i, name := range train.DeletionNames() {
+		after, apart := r[2+2*i].Values, r[3+2*i].Values
+		if after["clean_accuracy"] < 0.9 || apart["distance_theta"] == 0 {
+			t.Errorf("%s: accuracy %g, moved by %g", name, after["clean_accuracy"], apart["distance_theta"])
+		}
+		if name == "newton" && after["spurious_score"] > before/2 {
+			t.Errorf("newton leaves a score of %g of %g", after["spurious_score"], before)
+		}
+		t.Logf("%s: score %.3f (was %.3f, retrained %.3f), accuracy %.3f, %v", name, after["spurious_score"], before, r[1].Values["spurious_score"], after["clean_accuracy"], apart)
+	}
+}
