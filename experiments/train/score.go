@@ -105,7 +105,21 @@ func accuracy(logits []float32, labels []uint8) float64 {
 // Epsilons are the thresholds of the spurious score, the paper's first.
 var Epsilons = []float64{0.1, 0.05, 0.2, 0.5}
 
-// spurious measures what the model makes of the pattern on every test image:
+// tested returns the test images that are measured, the first Size of them or
+// all, and their labels.
+func (m *measuring) tested() (rows []int64, labels []uint8) {
+	labels = m.src.set.Test.Labels
+	if n := m.score.Size; n > 0 && n < len(labels) {
+		labels = labels[:n]
+	}
+	rows = make([]int64, len(labels))
+	for i := range rows {
+		rows[i] = int64(i)
+	}
+	return rows, labels
+}
+
+// spurious measures what the model makes of the pattern on the test images:
 // the scores, and the accuracies with and without.
 func spurious(m *measuring) (map[string]float64, error) {
 	set, t := m.src.set, m.score.Target
@@ -113,19 +127,19 @@ func spurious(m *measuring) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	clean, err := m.probabilities(m.src.test, nil, nil)
+	rows, labels := m.tested()
+	clean, err := m.probabilities(m.src.test, rows, nil)
 	if err != nil {
 		return nil, err
 	}
-	with, err := m.probabilities(m.src.test, nil, p.Delta())
+	with, err := m.probabilities(m.src.test, rows, p.Delta())
 	if err != nil {
 		return nil, err
 	}
-	labels := set.Test.Labels
 	v := map[string]float64{
 		"clean_accuracy":     metric.Accuracy(clean, labels),
 		"spurious_accuracy":  metric.SpuriousAccuracy(with, labels, t),
-		"pattern_norm":       m.e.norms.of(m.model.Data, p, set.Test.Images),
+		"pattern_norm":       m.e.norms.of(m.model.Data, p, set.Test.Images[:len(labels)*set.Shape.Len()]),
 		"normalised_score":   metric.Mean(metric.Rises(clean, with, t, Epsilons[0], metric.Headroom)),
 		"normalised_score_b": metric.Mean(metric.Rises(clean, with, t, Epsilons[0], metric.Relative)),
 		"ceiling":            ceiling(clean, t),
@@ -165,12 +179,13 @@ type normKey struct {
 	data    run.Data
 	pattern string
 	seed    uint32
+	size    int
 }
 
 func (n *norms) of(d run.Data, p pattern.Pattern, images []uint8) float64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	key := normKey{d, p.Name, p.Seed}
+	key := normKey{d, p.Name, p.Seed, len(images)}
 	if v, ok := n.known[key]; ok {
 		return v
 	}
