@@ -40,7 +40,7 @@ figures: build ## make every figure and table
 setup: $(ENV) ## fetch libtorch, once, into the cache
 
 # The file names the libtorch in use; it is written anew when that has gone.
-$(ENV): $(wildcard scripts/setup/*) $(if $(shell . $(ENV) 2>/dev/null && [ -e "$$RSC_LIBTORCH/lib/libtorch_cpu.so" ] && echo there),,FORCE)
+$(ENV): $(wildcard scripts/setup/*) $(if $(shell . $(ENV) 2>/dev/null && [ -e "$${RSC_LIBTORCH:-}/lib/libtorch_cpu.so" ] && echo there),,FORCE)
 	@mkdir -p bin
 	CGO_ENABLED=0 go run ./scripts/setup -cache "$(CACHE)" -out $(ENV).new
 	mv $(ENV).new $(ENV)
