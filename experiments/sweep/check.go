@@ -35,7 +35,7 @@ func (c *checker) bad(path, format string, args ...any) {
 func (c *checker) view(f config.Figure, k kind) {
 	v := f.View
 	for _, key := range k.needs {
-		if value := map[string]string{"metric": v.Metric + strings.Join(v.Metrics, ""), "x": v.X, "series": v.Series}[key]; value == "" {
+		if value := map[string]string{"metric": v.Metric + strings.Join(v.Metrics, ""), "x": v.X, "series": v.Series, "collapse": v.Collapse}[key]; value == "" {
 			c.bad("view."+key, "missing: kind %s needs it", f.Kind)
 		}
 	}

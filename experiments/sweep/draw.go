@@ -17,6 +17,7 @@ import (
 // A kind is one way to draw a figure.
 type kind struct {
 	runs  bool     // it draws Records; others compute what they draw
+	sizes bool     // it needs a data set's shape alone
 	needs []string // keys of view that must be given
 	// draw appends panels to d.Panels and cells to d.Cells.
 	draw func(d *drawing) error
@@ -24,16 +25,16 @@ type kind struct {
 
 // kinds lists the kinds of figures. A new one is a row and its function.
 var kinds = map[string]kind{
-	"curves":      {true, []string{"metric", "x"}, curves},
-	"bars":        {true, []string{"metric", "x"}, bars},
-	"sensitivity": {true, []string{"series"}, sensitivityCurves},
-	"correlation": {true, []string{"metric", "x", "collapse"}, correlation},
-	"heatmap":     {true, []string{"x"}, heatmaps},
-	"table":       {true, []string{"metric", "series"}, means},
-	"summary":     {true, []string{"metric"}, summary},
-	"images":      {false, nil, images},
-	"norms":       {false, nil, norms},
-	"parameters":  {false, nil, parameters},
+	"curves":      {runs: true, needs: []string{"metric", "x"}, draw: curves},
+	"bars":        {runs: true, needs: []string{"metric", "x"}, draw: bars},
+	"sensitivity": {runs: true, needs: []string{"series"}, draw: sensitivityCurves},
+	"correlation": {runs: true, needs: []string{"metric", "x", "collapse"}, draw: correlation},
+	"heatmap":     {runs: true, needs: []string{"x"}, draw: heatmaps},
+	"table":       {runs: true, needs: []string{"metric", "series"}, draw: means},
+	"summary":     {runs: true, needs: []string{"metric"}, draw: summary},
+	"images":      {draw: images},
+	"norms":       {draw: norms},
+	"parameters":  {sizes: true, draw: parameters},
 }
 
 // A Picture is a drawn figure.

@@ -90,7 +90,7 @@ func heatmaps(d *drawing) error {
 			if v.Scaled {
 				heat.Min, heat.Max, heat.Unit = 0, 1, "scaled to [0, 1]"
 			}
-			if i < len(d.rows) && d.rows[i].ID == w.Step.ID().Full() {
+			if i < len(d.rows) && d.rows[i].ID == w.ID.Full() {
 				row := d.rows[i]
 				i++
 				if !row.Diverged {
@@ -126,7 +126,7 @@ func (d *drawing) heat(h *figure.Heat, w Want, row table.Row) error {
 	if err != nil {
 		return err
 	}
-	f, err := d.lab.File(w.Step.ID(), importanceFile)
+	f, err := d.lab.File(w.ID, importanceFile)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (d *drawing) heat(h *figure.Heat, w Want, row table.Row) error {
 	}
 	s := set.Shape
 	if s.C != 1 || len(b) < 4*s.Len() {
-		return fmt.Errorf("run %v: %s has %d bytes, not a map of %v", w.Step.ID(), importanceFile, len(b), s)
+		return fmt.Errorf("run %v: %s has %d bytes, not a map of %v", w.ID, importanceFile, len(b), s)
 	}
 	values := make([]float64, s.Len())
 	for i := range values {

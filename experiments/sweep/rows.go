@@ -91,9 +91,13 @@ const (
 // it has no row and is counted.
 func (p *Plan) Rows(records []run.Record) (rows []table.Row, failed int) {
 	byID := map[run.ID]run.Record{}
-	for i, s := range p.Steps() {
-		if i < len(records) {
-			byID[s.ID()] = records[i]
+	i := 0 // of records, which are of Wants as they first appear
+	for _, panel := range p.Panels {
+		for _, w := range panel.Wants {
+			if _, seen := byID[w.ID]; !seen && w.Step.Kind() != "empty" && i < len(records) {
+				byID[w.ID] = records[i]
+				i++
+			}
 		}
 	}
 	for _, panel := range p.Panels {
@@ -101,7 +105,7 @@ func (p *Plan) Rows(records []run.Record) (rows []table.Row, failed int) {
 			if w.Step.Kind() == "empty" {
 				continue
 			}
-			r := byID[w.Step.ID()]
+			r := byID[w.ID]
 			if r.Status == "" {
 				failed++
 				continue
@@ -113,7 +117,7 @@ func (p *Plan) Rows(records []run.Record) (rows []table.Row, failed int) {
 }
 
 func (p *Plan) row(panel string, w Want, r run.Record) table.Row {
-	row := table.Row{ID: w.Step.ID().Full(), Fields: p.fields(panel, w.Point),
+	row := table.Row{ID: w.ID.Full(), Fields: p.fields(panel, w.Point),
 		Values: maps.Clone(r.Values), Diverged: r.Status == run.Diverged}
 	if row.Values == nil {
 		row.Values = map[string]float64{}

@@ -53,6 +53,7 @@ type Panel struct {
 type Want struct {
 	Point config.Point
 	Step  run.Step
+	ID    run.ID // of Step: it takes a while to compute
 }
 
 // New plans f. Whatever can be known to be wrong before any work is in its
@@ -74,7 +75,7 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 	for _, in := range f.Panels {
 		out := Panel{Title: in.Title}
 		for _, point := range in.Points {
-			set, err := lab.Open(point.Dataset)
+			set, err := lab.open(point.Dataset, k)
 			if errors.Is(err, dataset.ErrUnavailable) {
 				out = Panel{Title: in.Title, Missing: "no data: " + point.Dataset}
 				p.Notes = append(p.Notes, fmt.Sprintf("panel %q is left out: %v", in.Title, err))
@@ -87,6 +88,7 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 			w := Want{Point: point}
 			if c.point(in.Title, point, set, k) && k.runs {
 				w.Step = Lower(point, set)
+				w.ID = w.Step.ID()
 			}
 			out.Wants = append(out.Wants, w)
 		}
@@ -99,6 +101,20 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 		return nil, fmt.Errorf("%s: %w", f.File, errors.Join(unique(unavailable)...))
 	}
 	return p, nil
+}
+
+// open returns a data set, without its images if k does not look at them.
+func (l Lab) open(name string, k kind) (*dataset.Set, error) {
+	if k.sizes {
+		return shapeOf(name)
+	}
+	return l.Open(name)
+}
+
+// shapeOf returns the data set called name without images.
+func shapeOf(name string) (*dataset.Set, error) {
+	s, err := dataset.Find(name)
+	return &dataset.Set{Name: s.Name, Shape: s.Shape, Classes: s.Classes}, err
 }
 
 // unique drops errors with the text of an earlier one.
@@ -118,8 +134,8 @@ func (p *Plan) Steps() []run.Step {
 	seen := map[run.ID]bool{}
 	for _, panel := range p.Panels {
 		for _, w := range panel.Wants {
-			if id := w.Step.ID(); w.Step.Kind() != "empty" && !seen[id] {
-				seen[id] = true
+			if w.Step.Kind() != "empty" && !seen[w.ID] {
+				seen[w.ID] = true
 				steps = append(steps, w.Step)
 			}
 		}

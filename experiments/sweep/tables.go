@@ -119,7 +119,7 @@ func parameters(d *drawing) error {
 
 // count returns the number of parameters of p's network.
 func (d *drawing) count(p config.Point) (int, error) {
-	set, err := d.lab.Open(p.Dataset)
+	set, err := shapeOf(p.Dataset)
 	if err != nil {
 		return 0, err
 	}
@@ -238,7 +238,7 @@ func summary(d *drawing) error {
 			if r.Fields[panelField] != panel.Title || r.Diverged {
 				continue
 			}
-			for panel.Wants[i].Step.ID().Full() != r.ID {
+			for panel.Wants[i].ID.Full() != r.ID {
 				i++
 			}
 			values[panel.Wants[i].Step.From[0].ID().Full()] = r.Values[v.Metric]
