@@ -14,7 +14,7 @@ import (
 // computes Pearson's r and its two-sided p over the points of each panel.
 func correlation(d *drawing) (err error) {
 	v := d.Figure.View
-	if d.cells, err = d.Plan.cells(d.rows, v.Metric, "pattern_norm"); err != nil {
+	if d.cells, err = d.build(d.rows, v.Metric, "pattern_norm"); err != nil {
 		return err
 	}
 	for _, panel := range d.Panels {
@@ -35,7 +35,7 @@ func correlation(d *drawing) (err error) {
 		}
 		r, p := metric.Pearson(xs, ys)
 		if !math.IsNaN(r) {
-			c.Title = fmt.Sprintf("%s: r = %.2f, p = %.2g (n = %d)", panel.Title, r, p, len(xs))
+			c.Title = fmt.Sprintf("%s: r = %.2f, p = %.2g", panel.Title, r, p)
 		}
 		slices.Sort(runs)
 		for _, m := range []struct {

@@ -13,7 +13,7 @@ import (
 // curves draws a metric against x, or several, each a series.
 func curves(d *drawing) (err error) {
 	v := d.Figure.View
-	if d.cells, err = d.Plan.cells(d.rows, metricsOf(d.Figure.View)...); err != nil {
+	if d.cells, err = d.build(d.rows, metricsOf(d.Figure.View)...); err != nil {
 		return err
 	}
 	for _, panel := range d.Panels {
@@ -35,7 +35,7 @@ func curves(d *drawing) (err error) {
 
 // bars draws a metric as groups of bars.
 func bars(d *drawing) (err error) {
-	if d.cells, err = d.Plan.cells(d.rows, metricsOf(d.Figure.View)...); err != nil {
+	if d.cells, err = d.build(d.rows, metricsOf(d.Figure.View)...); err != nil {
 		return err
 	}
 	for _, panel := range d.Panels {

@@ -51,6 +51,7 @@ type Picture struct {
 type drawing struct {
 	*Plan
 	rows   []table.Row
+	failed int // results that have no row
 	panels []figure.Panel
 	cells  []table.Cell
 	cols   int
@@ -64,7 +65,7 @@ type drawing struct {
 // Picture says so.
 func (p *Plan) Draw(records []run.Record) (Picture, error) {
 	rows, failed := p.Rows(records)
-	d := &drawing{Plan: p, rows: rows, cols: p.Figure.View.Cols}
+	d := &drawing{Plan: p, rows: rows, failed: failed, cols: p.Figure.View.Cols}
 	if err := kinds[p.Figure.Kind].draw(d); err != nil {
 		return Picture{}, fmt.Errorf("draw %s: %w", p.Figure.Name, err)
 	}
@@ -122,7 +123,7 @@ func (p *Plan) seeds() string {
 			}
 		}
 		slices.Sort(seeds)
-		text := fmt.Sprintf("means and standard errors over the seeds %s", strings.Trim(fmt.Sprint(seeds), "[]"))
+		text := fmt.Sprintf("means and standard errors over the seeds %s", list(seeds))
 		if len(seeds) == 1 {
 			text = fmt.Sprintf("one seed (%d), no error bars", seeds[0])
 		}
@@ -132,6 +133,11 @@ func (p *Plan) seeds() string {
 		all = append(all, cmp.Or(panel.Title, "All")+": "+text)
 	}
 	return grouped(all)
+}
+
+// list writes 0, 1, 2.
+func list(numbers []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(numbers), "[]"), " ", ", ")
 }
 
 // grouped joins lines "who: what." and names those of one what together.

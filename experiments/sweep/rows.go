@@ -146,16 +146,16 @@ func joined(f map[string]string, names string) string {
 	return strings.Join(values, " ")
 }
 
-// cells builds the figure's table from rows: the metrics drawn, and all others.
-func (p *Plan) cells(rows []table.Row, drawn ...string) ([]table.Cell, error) {
-	v := p.Figure.View
+// build builds the figure's table from rows: the metrics drawn, and all others.
+func (d *drawing) build(rows []table.Row, drawn ...string) ([]table.Cell, error) {
+	v := d.Figure.View
 	if v.Collapse != "" && len(rows) > 0 {
 		var err error
-		if rows, err = p.collapse(rows, v.Collapse); err != nil {
+		if rows, err = d.collapse(rows, v.Collapse); err != nil {
 			return nil, err
 		}
 	}
-	view := table.View{Figure: p.Figure.Name, Panel: panelField, Series: seriesField, X: xField,
+	view := table.View{Figure: d.Figure.Name, Panel: panelField, Series: seriesField, X: xField,
 		Over: []string{"seed"}, Metrics: present(rows, drawn)}
 	if v.X == "count" {
 		view.Baseline = v.Label("0")
@@ -165,15 +165,18 @@ func (p *Plan) cells(rows []table.Row, drawn ...string) ([]table.Cell, error) {
 
 // collapse averages over field panel by panel, since panels may have different
 // values of it. A mean that would lack the result of a failed run is left out.
-func (p *Plan) collapse(rows []table.Row, field string) (out []table.Row, err error) {
-	for _, panel := range p.Panels {
+func (d *drawing) collapse(rows []table.Row, field string) (out []table.Row, err error) {
+	for _, panel := range d.Panels {
 		var some []table.Row
 		for _, r := range rows {
 			if r.Fields[panelField] == panel.Title {
 				some = append(some, r)
 			}
 		}
-		if some, err = table.Collapse(complete(some, field), field); err != nil {
+		if d.failed > 0 {
+			some = complete(some, field)
+		}
+		if some, err = table.Collapse(some, field); err != nil {
 			return nil, err
 		}
 		out = append(out, some...)

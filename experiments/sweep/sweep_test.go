@@ -462,6 +462,20 @@ func TestTables(t *testing.T) {
 	if norm["MNIST R3 seed 0"] == norm["MNIST R3 seed 4"] || math.Abs(norm["MNIST R3 seed 4"]-16.25) > .005 {
 		t.Errorf("R3 of seeds 0 and 4: norms %v and %v, want 16.25 for seed 4", norm["MNIST R3 seed 0"], norm["MNIST R3 seed 4"])
 	}
+	// No cell of the networks' table is blank but those of networks that a data
+	// set does not have.
+	table := draw("networks").Figure.Panels[0].(*figure.Table)
+	filled := 0
+	for _, line := range table.Rows {
+		for _, c := range line {
+			if c != "" {
+				filled++
+			}
+		}
+	}
+	if len(table.Header) != 11 || filled != 8*2+4*6+4*3 {
+		t.Errorf("networks: %d columns, %d cells, want 11 and 52", len(table.Header), filled)
+	}
 	// 7 patterns × 8 counts × 2 targets × 5 seeds, each model once.
 	for _, c := range draw("accuracy").Cells {
 		if c.N != 560 {
