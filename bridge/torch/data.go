@@ -22,6 +22,7 @@ type Data struct {
 	extra  tensor  // (K, C, H, W) float32, or nil
 	labels []int64 // N + K, on the host: batches are small and losses need them there
 	shared bool    // base belongs to another Data
+	photos *photos // instead of base and extra: images of different sizes
 }
 
 // NewData copies images to d. pixels has len(labels)·shape.Len() elements,
@@ -60,8 +61,8 @@ func widen(labels []uint8) []int64 {
 // Data must be closed before t.
 func (t *Data) Overlay(d *Device, pixels []float32, labels []uint8) (o *Data, err error) {
 	defer catch(&err)
-	if t.extra != nil {
-		return nil, fmt.Errorf("torch: overlay of an overlay")
+	if t.extra != nil || t.photos != nil {
+		return nil, fmt.Errorf("torch: overlay of an overlay or of photos")
 	}
 	if len(pixels) != len(labels)*t.shape.Len() {
 		return nil, fmt.Errorf("torch: %d pixels are not %d images of %v", len(pixels), len(labels), t.shape)
@@ -96,7 +97,7 @@ func (t *Data) Close() error {
 	if t.base != nil && !t.shared {
 		libtch.AtFree(t.base)
 	}
-	t.base = nil
+	t.base, t.photos = nil, nil
 	return nil
 }
 
@@ -110,6 +111,9 @@ func (t *Data) images() C.rs_images {
 // gather returns the images of the given rows as float32 (n, C, H, W). shifts
 // is nil or holds one augmentation code per row; see Shift.
 func (s *scope) gather(t *Data, rows []int64, shifts []uint8, channelsLast bool) tensor {
+	if t.photos != nil {
+		return s.crop(t.photos, rows, nil, channelsLast)
+	}
 	var codes *C.uint8_t
 	if shifts != nil {
 		codes = (*C.uint8_t)(&shifts[0])

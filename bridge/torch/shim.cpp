@@ -240,6 +240,29 @@ int rs_gather(rs_tensor* out, rs_images images, const int64_t* order, int64_t n,
   });
 }
 
+int rs_scale(rs_tensor* out, const uint8_t* pixels, const rs_photo* photos, int64_t n, int64_t side,
+             int device, int channels_last) {
+  return guarded([&] {
+    const at::Device place = device < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, device);
+    int64_t total = 0;
+    for (int64_t i = 0; i < n; i++) total += int64_t(3) * photos[i].h * photos[i].w;
+    // One copy to the device for the whole batch.
+    Tensor bytes = at::from_blob(const_cast<uint8_t*>(pixels), {total}, at::kByte).to(place);
+    auto format = channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+    Tensor all = at::empty({n, 3, side, side}, at::TensorOptions(at::kFloat).device(place).memory_format(format));
+    int64_t start = 0;
+    for (int64_t i = 0; i < n; i++) {
+      const int64_t h = photos[i].h, w = photos[i].w;
+      Tensor x = bytes.narrow(0, start, 3 * h * w).view({1, 3, h, w}).to(at::kFloat);
+      if (h != side || w != side) x = at::_upsample_bilinear2d_aa(x, {side, side}, /*align_corners=*/false);
+      if (photos[i].flip) x = x.flip({3});
+      all.narrow(0, i, 1).copy_(x);
+      start += 3 * h * w;
+    }
+    *out = give(all.div_(255));
+  });
+}
+
 int rs_overlay(rs_tensor* out, rs_tensor x, rs_tensor delta) {
   return guarded([&] {
     *out = give(tensor(x).to(at::kDouble).add_(tensor(delta)).clamp_(0, 1).to(at::kFloat));

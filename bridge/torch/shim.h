@@ -39,6 +39,17 @@ typedef struct {
 int rs_gather(rs_tensor* out, rs_images images, const int64_t* order, int64_t n,
               const uint8_t* shifts, int channels_last);
 
+// One image, of (3, h, w) bytes, and whether it is mirrored after scaling.
+typedef struct {
+  int32_t h, w, flip;
+} rs_photo;
+
+// Makes *out (n, 3, side, side) float32 in [0, 1] on a device (-1: the CPU), the
+// images that follow one another in pixels, each scaled by antialiased bilinear
+// interpolation.
+int rs_scale(rs_tensor* out, const uint8_t* pixels, const rs_photo* photos, int64_t n, int64_t side,
+             int device, int channels_last);
+
 // Makes *out = clip(float64(x) + delta, 0, 1) as float32; delta is float64 (C, H, W).
 int rs_overlay(rs_tensor* out, rs_tensor x, rs_tensor delta);
 

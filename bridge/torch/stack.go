@@ -1,6 +1,7 @@
 package torch
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sugarme/gotch/libtch"
@@ -189,16 +190,23 @@ type Batch struct {
 	Rows [][]int64 // per model, all of one length
 	// Shifts are nil or hold an augmentation code per image; see Shift.
 	Shifts [][]uint8
+	// Windows are nil or hold what is seen of each photo of a Data that
+	// [NewPhotoData] made; nil is its view.
+	Windows [][]Window
 }
 
 func (s *Stack) check(b Batch) error {
-	if len(b.Rows) != s.m || b.Shifts != nil && len(b.Shifts) != s.m {
+	if len(b.Rows) != s.m || b.Shifts != nil && len(b.Shifts) != s.m || b.Windows != nil && len(b.Windows) != s.m {
 		return fmt.Errorf("torch: a batch for %d models, the Stack has %d", len(b.Rows), s.m)
 	}
 	for m, r := range b.Rows {
-		if len(r) == 0 || len(r) != len(b.Rows[0]) || b.Shifts != nil && len(b.Shifts[m]) != len(r) {
+		if len(r) == 0 || len(r) != len(b.Rows[0]) || b.Shifts != nil && len(b.Shifts[m]) != len(r) ||
+			b.Windows != nil && len(b.Windows[m]) != len(r) {
 			return fmt.Errorf("torch: models need batches of one positive length, model %d has %d images", m, len(r))
 		}
+	}
+	if b.Shifts != nil && b.Data.photos != nil || b.Windows != nil && b.Data.photos == nil {
+		return errors.New("torch: shifts are for images of one size, windows for photos")
 	}
 	if b.Data.shape != s.plan.arch.In {
 		return fmt.Errorf("torch: images of %v for %s, which wants %v", b.Data.shape, s.plan.arch.Name, s.plan.arch.In)
@@ -208,6 +216,9 @@ func (s *Stack) check(b Batch) error {
 
 // images gathers the batch of model m.
 func (b Batch) images(sc *scope, m int, channelsLast bool) tensor {
+	if b.Windows != nil {
+		return sc.crop(b.Data.photos, b.Rows[m], b.Windows[m], channelsLast)
+	}
 	var shifts []uint8
 	if b.Shifts != nil {
 		shifts = b.Shifts[m]

@@ -66,8 +66,15 @@ type Epoch struct {
 	// all have one length. Order[m][i] is a row of Data.
 	Order  [][]int64
 	Shifts [][]uint8 // nil, or an augmentation code per example; see Shift
-	Batch  int       // examples per step; the last step takes what is left
-	Hyper  []Hyper   // per model
+	// Windows are nil, or what is seen of each example of a Data that
+	// [NewPhotoData] made.
+	Windows [][]Window
+	Batch   int // examples per step; the last step takes what is left
+	// Micro, unless 0, is how many examples pass through the network at once: a
+	// step adds up the gradients of its parts, in less memory. Batch norm takes
+	// the statistics of each part, so it changes numbers.
+	Micro int
+	Hyper []Hyper // per model
 	// Seeds start each model's generator of noise and dropout.
 	Seeds []uint64
 }
@@ -78,14 +85,14 @@ type Epoch struct {
 // looked at between steps; after an error the models are in an undefined state.
 func (s *Stack) Train(ctx context.Context, o *Optimizer, e Epoch) (loss []float64, err error) {
 	defer catch(&err)
-	whole := Batch{e.Data, e.Order, e.Shifts}
+	whole := Batch{e.Data, e.Order, e.Shifts, e.Windows}
 	if err := s.check(whole); err != nil {
 		return nil, err
 	}
-	if len(e.Hyper) != s.m || len(e.Seeds) != s.m || e.Batch < 1 {
+	if len(e.Hyper) != s.m || len(e.Seeds) != s.m || e.Batch < 1 || e.Micro < 0 {
 		return nil, fmt.Errorf("torch: an epoch for %d models with %d settings and %d seeds, batch %d", s.m, len(e.Hyper), len(e.Seeds), e.Batch)
 	}
-	if s.plan.widths != nil && s.dev.CPU() && !s.stepwise && e.Shifts == nil {
+	if s.plan.widths != nil && s.dev.CPU() && !s.stepwise && e.Shifts == nil && e.Micro == 0 && e.Data.photos == nil {
 		return s.trainPerceptrons(ctx, o, e)
 	}
 	return s.trainByAutograd(ctx, o, e, whole)
@@ -135,14 +142,11 @@ func (s *Stack) trainByAutograd(ctx context.Context, o *Optimizer, e Epoch, whol
 			return nil, err
 		}
 		b := whole.part(start, min(start+e.Batch, n))
-		theta := sc.leaf(s.theta.t)
-		each, sum := s.losses(sc, theta, b, true, e.Hyper, gens)
-		grad := sc.backward(sum, theta, false, false)
+		grad := s.gradient(sc, b, e, gens, total)
 		o.Step++
-		for m := range each {
+		for m := range s.m {
 			row := func(t tensor) C.rs_tensor { return shimTensor(sc.selectRow(t, int64(m))) }
 			must(C.rs_update(row(s.theta.t), row(grad), row(o.First.t), row(o.Second.t), C.int64_t(o.Step), e.Hyper[m].shim()))
-			must(C.rs_axpby(row(total), C.double(len(b.Rows[m])), shimTensor(sc.detach(each[m])), 1))
 		}
 		sc.end()
 	}
@@ -155,6 +159,39 @@ func (s *Stack) trainByAutograd(ctx context.Context, o *Optimizer, e Epoch, whol
 	return loss, nil
 }
 
+// gradient returns the gradient of each model's mean loss over b, part by part
+// if e says so, and adds the sum of its examples' losses to total.
+func (s *Stack) gradient(sc *scope, b Batch, e Epoch, gens []*generator, total tensor) (grad tensor) {
+	n := len(b.Rows[0])
+	micro := n
+	if e.Micro > 0 {
+		micro = min(e.Micro, n)
+	}
+	step := sc // what a part leaves behind
+	if micro < n {
+		libtch.AtgZerosLike(sc.out(), s.theta.t)
+		grad = sc.take()
+		step = new(scope)
+		defer step.end()
+	}
+	for start := 0; start < n; start += micro {
+		part := b.part(start, min(start+micro, n))
+		size := len(part.Rows[0])
+		theta := step.leaf(s.theta.t)
+		each, sum := s.losses(step, theta, part, true, e.Hyper, gens)
+		g := step.backward(sum, theta, false, false)
+		for m, l := range each {
+			must(C.rs_axpby(shimTensor(step.selectRow(total, int64(m))), C.double(size), shimTensor(step.detach(l)), 1))
+		}
+		if micro == n {
+			return g
+		}
+		must(C.rs_axpby(shimTensor(grad), C.double(size)/C.double(n), shimTensor(g), 1))
+		step.end()
+	}
+	return grad
+}
+
 // part is the batch of examples [start, end) of every model.
 func (b Batch) part(start, end int) Batch {
 	p := Batch{Data: b.Data, Rows: make([][]int64, len(b.Rows))}
@@ -165,6 +202,12 @@ func (b Batch) part(start, end int) Batch {
 		p.Shifts = make([][]uint8, len(b.Shifts))
 		for m, r := range b.Shifts {
 			p.Shifts[m] = r[start:end]
+		}
+	}
+	if b.Windows != nil {
+		p.Windows = make([][]Window, len(b.Windows))
+		for m, r := range b.Windows {
+			p.Windows[m] = r[start:end]
 		}
 	}
 	return p
