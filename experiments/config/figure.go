@@ -26,6 +26,7 @@ type Figure struct {
 	Note    string   // what the profile leaves out, and why
 	Set     []string // what --set changed
 	Panels  []Panel  // at least one
+	Theory  []Theory // the linear models that the theory's figures show
 	View    View
 }
 
@@ -34,6 +35,21 @@ type Panel struct {
 	Title  string
 	Points []Point // in the order of the axes, the last fastest
 }
+
+// A Theory is one linear model that a figure shows, or one quantity of it
+// varied; docs/theory.md has the meaning of its numbers.
+type Theory struct {
+	Title   string
+	Inv, Sp Feature
+	Gamma   []float64 // one share, or the two ends of an axis
+	Points  int       // on the axis, or in a picture
+	Vary    string    // a name in package theory's table
+	Values  []float64 // of what is varied
+}
+
+// A Feature is the invariant or the spurious part of a Theory's inputs: the
+// squared norm of its mean, and its variance per direction.
+type Feature struct{ Norm2, Variance float64 }
 
 // A View says how results become a picture.
 type View struct {
@@ -90,7 +106,7 @@ func Load(path string, o Options) (Figure, error) {
 	p := f.profile(o.Profile)
 	fig := Figure{
 		File: path, Name: nameOf(path), Title: f.Title, Source: f.Source, Kind: f.Kind,
-		Profile: o.Profile, Note: p.Note, Set: slices.Clone(o.Set), View: f.View,
+		Profile: o.Profile, Note: p.Note, Set: slices.Clone(o.Set), Theory: f.Theory, View: f.View,
 	}
 	for key, value := range map[string]string{"title": f.Title, "source": f.Source, "kind": f.Kind} {
 		if value == "" && !ps.names(key) {

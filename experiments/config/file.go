@@ -22,6 +22,7 @@ type file struct {
 	When                []rule
 	Panels              []panel
 	Sweep               []Axis
+	Theory              []Theory
 	View                View
 	Profiles            struct{ Smoke, Quick, Paper profile }
 }

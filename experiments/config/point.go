@@ -41,7 +41,7 @@ type Point struct {
 	Augment     bool    `key:"augment"`    // pad, crop and flip in training
 	Precision   string  `key:"precision"`  // "float32" (if not given) or "bf16"
 
-	Delete          string  `key:"delete"` // a method that removes the examples from the model; "" is none
+	Delete          string  `key:"delete"` // how the examples are removed from the model; "" is not at all
 	DeleteDamping   float64 `key:"delete_damping"`
 	DeleteDecay     float64 `key:"delete_decay"`
 	DeleteExamples  int     `key:"delete_examples"`
@@ -51,11 +51,13 @@ type Point struct {
 	DeleteBatch     int     `key:"delete_batch"`
 	DeleteTolerance float64 `key:"delete_tolerance"`
 	DeleteCurvature string  `key:"delete_curvature"` // "gauss-newton" or "hessian"
-	DeleteEpochs    int     `key:"delete_epochs"`
+	DeleteEpochs    int     `key:"delete_epochs"`    // of retraining
 	DeleteLR        float64 `key:"delete_lr"`
 
 	Measure  string `key:"measure"`  // a name in package train's table; "spurious" if not given
 	Size     int    `key:"size"`     // images that are measured; 0 is all
+	Models   int    `key:"models"`   // of a likelihood-ratio attack: how many, each with half of the candidates
+	Clean    int    `key:"clean"`    // of a likelihood-ratio attack: candidates without the pattern
 	Upstream bool   `key:"upstream"` // do as the authors' code does where it differs
 }
 

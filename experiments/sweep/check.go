@@ -69,9 +69,12 @@ func (c *checker) point(panel string, p config.Point, s *dataset.Set, k kind) bo
 		if p.Measure == "spurious" && p.Pattern == "" {
 			c.bad(at("pattern"), "missing: the spurious score is of a pattern")
 		}
-		if known := append([]string{Scratch}, c.lab.Deletions...); p.Delete != "" && c.lab.Deletions != nil && !slices.Contains(known, p.Delete) {
+		if known := append([]string{Scratch, Retrain}, c.lab.Deletions...); p.Delete != "" && c.lab.Deletions != nil && !slices.Contains(known, p.Delete) {
 			c.bad(at("delete"), "%q is not known%s (known: %s)", p.Delete, config.DidYouMean(p.Delete, known), strings.Join(known, ", "))
 		}
+	}
+	if p.Delete == Retrain && (p.DeleteEpochs == 0 || p.DeleteLR == 0) {
+		c.bad(at("delete"), "retrain needs delete_epochs and delete_lr")
 	}
 	if p.Model != "" {
 		if _, err := nn.New(p.Model, s.Shape, len(s.Classes)); err != nil {
@@ -83,6 +86,7 @@ func (c *checker) point(panel string, p config.Point, s *dataset.Set, k kind) bo
 	for _, size := range sizes {
 		n += size
 	}
+	c.attack(at, p, n, sizes[p.Target])
 	switch {
 	case p.Train > n:
 		c.bad(at("train"), "%d is more than %s's %d training images", p.Train, p.Dataset, n)

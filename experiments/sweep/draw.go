@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 // A kind is one way to draw a figure.
 type kind struct {
 	runs  bool     // it draws Records; others compute what they draw
+	means bool     // what it draws are means over seeds
 	sizes bool     // it needs a data set's shape alone
 	needs []string // keys of view that must be given
 	// draw appends panels to d.Panels and cells to d.Cells.
@@ -25,16 +25,21 @@ type kind struct {
 
 // kinds lists the kinds of figures. A new one is a row and its function.
 var kinds = map[string]kind{
-	"curves":      {runs: true, needs: []string{"metric", "x"}, draw: curves},
-	"bars":        {runs: true, needs: []string{"metric", "x"}, draw: bars},
-	"sensitivity": {runs: true, needs: []string{"series"}, draw: sensitivityCurves},
-	"correlation": {runs: true, needs: []string{"metric", "x", "collapse"}, draw: correlation},
+	"curves":      {runs: true, means: true, needs: []string{"metric", "x"}, draw: curves},
+	"bars":        {runs: true, means: true, needs: []string{"metric", "x"}, draw: bars},
+	"sensitivity": {runs: true, means: true, needs: []string{"series"}, draw: sensitivityCurves},
+	"correlation": {runs: true, means: true, needs: []string{"metric", "x", "collapse"}, draw: correlation},
 	"heatmap":     {runs: true, needs: []string{"x"}, draw: heatmaps},
-	"table":       {runs: true, needs: []string{"metric", "series"}, draw: means},
+	"table":       {runs: true, means: true, needs: []string{"metric", "series"}, draw: means},
 	"summary":     {runs: true, needs: []string{"metric"}, draw: summary},
 	"images":      {draw: images},
 	"norms":       {draw: norms},
 	"parameters":  {sizes: true, draw: parameters},
+
+	"theory-sweep":         {draw: theorySweep},
+	"theory-phase":         {draw: theoryPhase},
+	"theory-mechanism":     {draw: theoryMechanism},
+	"theory-distributions": {draw: theoryDistributions},
 }
 
 // A Picture is a drawn figure.
@@ -55,8 +60,10 @@ type drawing struct {
 	panels []figure.Panel
 	cells  []table.Cell
 	cols   int
+	shareX bool
 	legend figure.Place
-	width  float64
+	width  float64 // of a panel, and height: millimetres
+	height float64
 	notes  []string // more lines for the subtitle
 }
 
@@ -79,7 +86,7 @@ func (p *Plan) Draw(records []run.Record) (Picture, error) {
 	return Picture{
 		Name: p.Figure.Name,
 		Figure: figure.Figure{Title: p.Figure.Title, Subtitle: p.subtitle(append(d.notes, notes[len(p.Notes):]...)),
-			Panels: d.panels, Cols: d.cols, Legend: d.legend, PanelWidth: d.width},
+			Panels: d.panels, Cols: d.cols, ShareX: d.shareX, Legend: d.legend, PanelWidth: d.width, PanelHeight: d.height},
 		Cells: d.cells,
 		Notes: notes,
 	}, nil
@@ -112,7 +119,7 @@ func (p *Plan) subtitle(notes []string) string {
 	return strings.Join(append(lines, notes...), "\n")
 }
 
-// seeds says what a point is the mean of.
+// seeds says which seeds the numbers are of.
 func (p *Plan) seeds() string {
 	var all []string
 	for _, panel := range p.Panels {
@@ -123,14 +130,16 @@ func (p *Plan) seeds() string {
 			}
 		}
 		slices.Sort(seeds)
-		text := fmt.Sprintf("means and standard errors over the seeds %s", list(seeds))
-		if len(seeds) == 1 {
-			text = fmt.Sprintf("one seed (%d), no error bars", seeds[0])
-		}
-		if len(seeds) == 0 {
+		switch {
+		case len(seeds) == 0:
 			continue
+		case len(seeds) == 1:
+			all = append(all, fmt.Sprintf("%s: seed %d", panel.Title, seeds[0]))
+		case kinds[p.Figure.Kind].means:
+			all = append(all, fmt.Sprintf("%s: means and standard errors over the seeds %s", panel.Title, list(seeds)))
+		default:
+			all = append(all, fmt.Sprintf("%s: seeds %s", panel.Title, list(seeds)))
 		}
-		all = append(all, cmp.Or(panel.Title, "All")+": "+text)
 	}
 	return grouped(all)
 }
@@ -155,7 +164,7 @@ func grouped(lines []string) string {
 		if len(whats) == 1 {
 			return strings.ToUpper(what[:1]) + what[1:] + "."
 		}
-		out = append(out, strings.Join(who[what], ", ")+": "+what+".")
+		out = append(out, strings.Join(who[what], "; ")+": "+what+".")
 	}
 	return strings.Join(out, " ")
 }

@@ -15,25 +15,68 @@ var standardisation = map[string]struct{ mean, std []float32 }{
 	"cifar10": {[]float32{.4914, .4822, .4465}, []float32{.2023, .1994, .2010}},
 }
 
-// Scratch is the deletion that trains again from the start without the
-// examples: a training of its own, with no Delete Step.
-const Scratch = "scratch"
+// The deletions that are trainings without the examples, not Delete Steps.
+const (
+	Scratch = "scratch" // from the start
+	Retrain = "retrain" // on from the model that saw them
+)
 
 // Lower returns the Step that p, which must be valid, wants: score ← train, or
-// score ← delete ← train. s is p's data set before any limit or split.
+// score ← delete ← train. Where a measure compares, it also starts from what it
+// compares with. s is p's data set before any limit or split.
 //
 // Without poisoned examples a model does not depend on pattern and target: it
 // is trained once per seed for all of them, and there is nothing to delete.
 // Models of one seed share selection, pattern and initial weights over all
 // counts, since these are drawn from streams of their own.
 func Lower(p config.Point, s *dataset.Set) run.Step {
-	model := run.Step{Train: training(p, s)}
-	if p.Delete != "" && p.Delete != Scratch && p.Count > 0 {
-		model = run.Step{From: []run.Step{model}, Delete: deletion(p)}
+	var from []run.Step
+	switch p.Measure {
+	case likelihoodRatio:
+		from = pool(p, s)
+	case membership:
+		from = []run.Step{model(p, s), shadow(p, s)}
+	case distance:
+		from = []run.Step{model(p, s), scratch(p, s)}
+	default:
+		from = []run.Step{model(p, s)}
 	}
-	return run.Step{From: []run.Step{model}, Score: &run.Score{
+	return run.Step{From: from, Score: &run.Score{
 		Measure: p.Measure, Pattern: p.Pattern, Target: p.Target, Seed: p.Seed, Size: p.Size, Upstream: p.Upstream,
 	}}
+}
+
+// model returns the Step whose model p measures.
+func model(p config.Point, s *dataset.Set) run.Step {
+	trained := run.Step{Train: training(p, s)}
+	if p.Count == 0 {
+		return trained
+	}
+	switch p.Delete {
+	case "":
+		return trained
+	case Scratch:
+		return scratch(p, s)
+	case Retrain:
+		return retrain(trained, p)
+	}
+	return run.Step{From: []run.Step{trained}, Delete: deletion(p)}
+}
+
+// scratch returns p's model, trained without the examples.
+func scratch(p config.Point, s *dataset.Set) run.Step {
+	t := training(p, s)
+	t.Poison.Drop = p.Count > 0
+	return run.Step{Train: t}
+}
+
+// retrain returns what becomes of a trained model that goes on without the
+// examples, at a constant learning rate.
+func retrain(trained run.Step, p config.Point) run.Step {
+	t := *trained.Train
+	t.Poison.Drop = true
+	t.Epochs, t.LR, t.Milestones, t.Gamma = p.DeleteEpochs, p.DeleteLR, nil, 0
+	return run.Step{From: []run.Step{trained}, Train: &t}
 }
 
 func training(p config.Point, s *dataset.Set) *run.Train {
@@ -51,7 +94,7 @@ func training(p config.Point, s *dataset.Set) *run.Train {
 	}
 	if p.Count > 0 {
 		t.Poison = run.Poison{Pattern: p.Pattern, Target: p.Target, Count: p.Count, Seed: p.Seed,
-			Drop: p.Delete == Scratch, Upstream: p.Upstream && p.Augment}
+			Upstream: p.Upstream && p.Augment}
 	}
 	if p.Upstream {
 		t.Seed = 0 // the authors' seeds draw examples and pattern only
@@ -73,8 +116,7 @@ func deletion(p config.Point) *run.Delete {
 	return &run.Delete{
 		Method: p.Delete, Damping: p.DeleteDamping, Decay: p.DeleteDecay, Examples: p.DeleteExamples,
 		Depth: p.DeleteDepth, Repeats: p.DeleteRepeats, Scale: p.DeleteScale, Batch: p.DeleteBatch,
-		Tolerance: p.DeleteTolerance, Curvature: p.DeleteCurvature, Epochs: p.DeleteEpochs, LR: p.DeleteLR,
-		Seed: p.Seed,
+		Tolerance: p.DeleteTolerance, Curvature: p.DeleteCurvature, Seed: p.Seed,
 	}
 }
 

@@ -71,6 +71,7 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 	p := &Plan{Figure: f, lab: lab}
 	c := &checker{lab: lab, file: f.File, sizes: map[sizeKey][]int{}}
 	c.view(f, k)
+	c.theory(f)
 	var unavailable []error
 	for _, in := range f.Panels {
 		out := Panel{Title: in.Title}

@@ -68,8 +68,8 @@ func lab() Lab {
 			}
 			return io.NopCloser(bytes.NewReader(b)), nil
 		},
-		Measures:  []string{"spurious", "importance", "sensitivity"},
-		Deletions: []string{"retrain"},
+		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "distance"},
+		Deletions: []string{"newton"},
 	}
 }
 
@@ -272,15 +272,30 @@ func TestLower(t *testing.T) {
 		t.Error("a clean and a poisoned model of one seed differ in more than the examples")
 	}
 
-	deleted := step(func(p *config.Point) { p.Delete, p.DeleteEpochs, p.DeleteLR = "retrain", 70, 1e-5 })
-	if d := deleted.From[0]; d.Delete == nil || d.From[0].ID() != s.From[0].ID() || d.Delete.Epochs != 70 || d.Delete.LR != 1e-5 {
-		t.Error("a deletion does not start from the poisoned model")
+	deleted := step(func(p *config.Point) { p.Delete, p.DeleteDamping, p.DeleteDepth = "newton", .01, 5 }).From[0]
+	if d := deleted.Delete; d == nil || deleted.From[0].ID() != s.From[0].ID() || *d != (run.Delete{Method: "newton", Damping: .01, Depth: 5, Seed: 3}) {
+		t.Errorf("a deletion is lowered to %+v", deleted)
 	}
-	if scratch := step(func(p *config.Point) { p.Delete = Scratch }).From[0]; scratch.Train == nil || !scratch.Train.Poison.Drop {
+	retrained := step(func(p *config.Point) { p.Delete, p.DeleteEpochs, p.DeleteLR = Retrain, 70, 1e-5 }).From[0]
+	if r := retrained.Train; r == nil || retrained.From[0].ID() != s.From[0].ID() || !r.Poison.Drop || r.Epochs != 70 || r.LR != 1e-5 || len(r.Milestones) > 0 {
+		t.Errorf("retraining is lowered to %+v", r)
+	}
+	scratch := step(func(p *config.Point) { p.Delete = Scratch }).From[0]
+	if scratch.Train == nil || len(scratch.From) > 0 || !scratch.Train.Poison.Drop || scratch.Train.Epochs != 70 {
 		t.Error("training from scratch does not drop the examples")
 	}
-	if none := step(func(p *config.Point) { p.Delete, p.Count = "retrain", 0 }); none.From[0].ID() != clean.From[0].ID() {
+	if none := step(func(p *config.Point) { p.Delete, p.Count = "newton", 0 }); none.From[0].ID() != clean.From[0].ID() {
 		t.Error("deleting nothing is not the clean model")
+	}
+	apart := step(func(p *config.Point) { p.Delete, p.Measure = "newton", "distance" })
+	if len(apart.From) != 2 || apart.From[0].ID() == apart.From[1].ID() || apart.From[1].ID() != scratch.ID() {
+		t.Error("a distance is not from the model that never saw the examples")
+	}
+	attacked := step(func(p *config.Point) { p.Part, p.Measure = "target", "membership" })
+	more := step(func(p *config.Point) { p.Part, p.Measure, p.Count, p.Pattern = "target", "membership", 100, "S1" })
+	if a := attacked.From; len(a) != 2 || a[1].Train.Data != (run.Data{Name: "mnist", Part: "shadow", Seed: 3}) ||
+		a[1].Train.Poison.Count != 0 || a[1].ID() != more.From[1].ID() || a[0].Train.Data.Part != "target" {
+		t.Error("an attack has no clean shadow model, or one that depends on the poisoning")
 	}
 	theirs := step(func(p *config.Point) { p.Upstream, p.Augment = true, true })
 	if theirs.From[0].Train.Seed != 0 || !theirs.From[0].Train.Poison.Upstream || !theirs.Score.Upstream {
@@ -325,6 +340,8 @@ func TestRefused(t *testing.T) {
 		{point(func(p *config.Point) { p.Epochs = 0 }), "epochs: missing"},
 		{point(func(p *config.Point) { p.Delete = "retrian" }), "did you mean retrain?"},
 		{edit(func(f *config.Figure) { f.Panels[2].Points[0].Model = "vgg" }), "model: vgg does not take cifar10's images"},
+		{point(func(p *config.Point) { p.Measure, p.Part = "membership", "shadow" }), "part: must be target"},
+		{point(func(p *config.Point) { p.Delete = Retrain }), "retrain needs delete_epochs and delete_lr"},
 	} {
 		if !errors.Is(c.err, config.ErrInvalid) || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("error %v, want one with %q", c.err, c.want)
