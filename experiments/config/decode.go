@@ -43,9 +43,14 @@ func decode(path string, value any, to reflect.Value, ps *problems) {
 		}
 		before := len(ps.list)
 		decode(path, value, reflect.ValueOf(&a).Elem(), ps)
-		if _, ok := fieldIndex[a.Field]; !ok && len(ps.list) == before {
+		_, ok := fieldIndex[a.Field]
+		switch broken := len(ps.list) > before; {
+		case broken:
+		case !ok:
 			ps.add(path+".field", "%q is no field%s", a.Field, DidYouMean(a.Field, Keys()))
-		} else if ok {
+		case a.Values == nil:
+			ps.add(path+".values", "missing")
+		default:
 			to.Set(reflect.ValueOf(Axis{a.Field, decodeFields(path+".values", a.Field, a.Values, ps)}))
 		}
 		return
@@ -127,8 +132,9 @@ func decodeFields(path, key string, value any, ps *problems) []any {
 	}
 	out := make([]any, len(list))
 	for i, v := range list {
+		before := len(ps.list)
 		out[i] = decodeField(fmt.Sprintf("%s[%d]", path, i), key, v, ps)
-		if i > 0 && slices.ContainsFunc(out[:i], func(o any) bool { return reflect.DeepEqual(o, out[i]) }) {
+		if len(ps.list) == before && slices.ContainsFunc(out[:i], func(o any) bool { return reflect.DeepEqual(o, out[i]) }) {
 			ps.add(path, "has %v twice", out[i])
 		}
 	}

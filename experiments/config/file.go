@@ -82,6 +82,7 @@ func read(path string, ps *problems) (f file, err error) {
 	decode("", parent, reflect.ValueOf(&p).Elem(), &theirs)
 	if p.Like != "" {
 		ps.add("like", "%s is itself like another file", f.Like)
+		return f, ps.err()
 	}
 	ps.list = append(ps.list, theirs.list...)
 	decode("", join(parent, m), reflect.ValueOf(&both).Elem(), &problems{}) // each was checked on its own

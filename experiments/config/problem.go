@@ -58,13 +58,14 @@ func (ps *problems) names(path string) bool {
 func (ps *problems) err() error { return errors.Join(ps.list...) }
 
 // DidYouMean returns "; did you mean x?" for the name in names that is nearest
-// to word, and "" if none is near.
+// to word, whatever the case of letters, and "" if none is near.
 func DidYouMean(word string, names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
-	near := slices.MinFunc(names, func(a, b string) int { return cmp.Compare(distance(word, a), distance(word, b)) })
-	if distance(word, near) > max(2, len(word)/3) {
+	far := func(name string) int { return distance(strings.ToLower(word), strings.ToLower(name)) }
+	near := slices.MinFunc(names, func(a, b string) int { return cmp.Compare(far(a), far(b)) })
+	if far(near) > max(2, len(word)/3) {
 		return ""
 	}
 	return "; did you mean " + near + "?"
