@@ -30,6 +30,26 @@ type web string
 func (o web) String() string { return string(o) }
 
 func (o web) fetch(ctx context.Context, s Source, scratch string, report func(Progress)) (string, error) {
+	for _, f := range s.downloads() {
+		check := func(path string) error {
+			got, err := sumFile(path)
+			if err == nil && got != f.MD5 {
+				err = fmt.Errorf("md5 %s, want %s", got, f.MD5)
+			}
+			return err
+		}
+		if err := Download(ctx, string(o)+f.Name, filepath.Join(scratch, f.Name), check, report); err != nil {
+			return "", fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	return scratch, nil
+}
+
+// Download brings the file at url to path, if nothing is there. What has come
+// lies in path.part, with which an interrupted download goes on. check looks at
+// the whole file before it gets its name; one that it refuses is removed. An
+// unreachable server is given up after seconds. report may be nil.
+func Download(ctx context.Context, url, path string, check func(path string) error, report func(Progress)) error {
 	client := &http.Client{Transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -37,21 +57,17 @@ func (o web) fetch(ctx context.Context, s Source, scratch string, report func(Pr
 		ResponseHeaderTimeout: headerTimeout,
 	}}
 	defer client.CloseIdleConnections()
-	for _, f := range s.downloads() {
-		d := download{client, string(o) + f.Name, filepath.Join(scratch, f.Name), f, report}
-		if err := d.run(ctx); err != nil {
-			return "", fmt.Errorf("%s: %w", f.Name, err)
-		}
+	if report == nil {
+		report = func(Progress) {}
 	}
-	return scratch, nil
+	return download{client, url, path, check, report}.run(ctx)
 }
 
-// A download brings one file to path. What has come lies in path.part, with
-// which an interrupted download goes on.
+// A download brings one file to path.
 type download struct {
 	client    *http.Client
 	url, path string
-	file      File
+	check     func(path string) error
 	report    func(Progress)
 }
 
@@ -60,7 +76,7 @@ func (d download) run(ctx context.Context) error {
 		return nil
 	}
 	part := d.path + ".part"
-	if got, err := sumFile(part); err == nil && got == d.file.MD5 {
+	if exists(part) && d.check(part) == nil {
 		return os.Rename(part, d.path)
 	}
 	for try := 1; ; try++ {
@@ -73,11 +89,7 @@ func (d download) run(ctx context.Context) error {
 			return err
 		}
 	}
-	got, err := sumFile(part)
-	if err != nil {
-		return err
-	}
-	if got != d.file.MD5 {
+	if err := d.check(part); err != nil {
 		head := make([]byte, 512)
 		if f, err := os.Open(part); err == nil {
 			n, _ := io.ReadFull(f, head)
@@ -85,7 +97,7 @@ func (d download) run(ctx context.Context) error {
 			f.Close()
 		}
 		os.Remove(part)
-		return fmt.Errorf("md5 %s, want %s%s", got, d.file.MD5, appearance(head))
+		return fmt.Errorf("%w%s", err, appearance(head))
 	}
 	return os.Rename(part, d.path)
 }
@@ -127,7 +139,7 @@ func (d download) more(ctx context.Context, part string) error {
 	if err != nil {
 		return err
 	}
-	p := Progress{File: d.file.Name, From: d.url, Done: have}
+	p := Progress{File: filepath.Base(d.path), From: d.url, Done: have}
 	if resp.ContentLength > 0 {
 		p.Total = have + resp.ContentLength
 	}
