@@ -91,15 +91,25 @@ func (r ROC) AUC() float64 {
 // It is NaN without members, and where fpr amounts to fewer than
 // MinFalsePositives of the non-members.
 func (r ROC) TPRAt(fpr float64) float64 {
-	allowed := fpr * float64(r.NonMembers) * (1 + 1e-12) // .07 × 100 is 7.000…01, .29 × 100 is 28.99…
-	if r.Members == 0 || allowed < MinFalsePositives {
+	if allowed(fpr, r.NonMembers) < MinFalsePositives {
 		return math.NaN()
 	}
+	return r.Curve(fpr)
+}
+
+// Curve is TPRAt without asking whether so few false positives mean anything: a
+// point of the curve, for pictures.
+func (r ROC) Curve(fpr float64) float64 {
 	tp := 0
 	for _, p := range r.Points {
-		if float64(p.FP) <= allowed {
+		if float64(p.FP) <= allowed(fpr, r.NonMembers) {
 			tp = p.TP
 		}
 	}
 	return float64(tp) / float64(r.Members)
+}
+
+// allowed is how many of n may be called members wrongly.
+func allowed(fpr float64, n int) float64 {
+	return fpr * float64(n) * (1 + 1e-12) // .07 × 100 is 7.000…01, .29 × 100 is 28.99…
 }

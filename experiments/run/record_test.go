@@ -34,6 +34,8 @@ func TestEveryFieldIsInTheID(t *testing.T) {
 		"poison":    func(s *Step) { s.Train.Poison.Count = 4 },
 		"data":      func(s *Step) { s.Train.Data.Train = 100 },
 		"precision": func(s *Step) { s.Train.Precision = "bf16" },
+		"pool":      func(s *Step) { s.Train.Pool = &Pool{} },
+		"half":      func(s *Step) { s.Train.Pool = &Pool{Model: 1} },
 		"from":      func(s *Step) { s.From = []Step{training(1)} },
 	} {
 		s := training(0)

@@ -65,11 +65,23 @@ type Poison struct {
 	Upstream bool `json:"upstream,omitempty"`
 }
 
+// A Pool makes a model one of several that were trained on different halves of
+// the same candidates: 2·Poison.Count images of the target class, of which
+// Poison.Count are there with the pattern, and Clean others as they are, of
+// which a half is there. The rest of the candidates are left out.
+type Pool struct {
+	Clean int `json:"clean,omitempty"` // candidates without the pattern
+	Model int `json:"model"`           // which of the models, from 0; it draws the halves
+}
+
 // Train trains one model.
 type Train struct {
 	Data   Data    `json:"data"`
 	Arch   nn.Arch `json:"arch"`
 	Poison Poison  `json:"poison"`
+	// Pool leaves out a random half of the candidates of a likelihood-ratio
+	// attack; nil leaves out nothing.
+	Pool *Pool `json:"pool,omitempty"`
 	// Weights is the digest of the weights that training starts from; "" is a
 	// fresh initialisation. A Step in From overrules both.
 	Weights string `json:"weights,omitempty"`

@@ -1,10 +1,7 @@
 package train
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"rarespurious/analysis/membership"
 	"rarespurious/bridge/torch"
@@ -57,11 +54,18 @@ func attack(m *measuring) (map[string]float64, error) {
 		"membership_tpr_all_at_01":     r.All.TPRAt(0.01),
 		"membership_upstream":          r.Upstream,
 	}
-	b, err := json.Marshal(map[string]membership.ROC{"all": r.All.ROC, "spurious": r.Spurious.ROC, "spurious_vs_clean": r.SpuriousVsClean.ROC})
-	if err != nil {
-		return nil, err
+	return v, m.writeCurves(map[string]membership.ROC{"all": r.All.ROC, "spurious": r.Spurious.ROC, "spurious_vs_clean": r.SpuriousVsClean.ROC})
+}
+
+// each returns how many members, and as many non-members, of src are looked at:
+// all, or Size. With unequal numbers an attack that learnt which are more would
+// look accurate.
+func (m *measuring) each(src *source) int {
+	n := min(src.set.Train.Len(), src.set.Test.Len())
+	if m.score.Size > 0 {
+		n = min(n, m.score.Size)
 	}
-	return v, os.WriteFile(filepath.Join(m.job.Dir, ROCFile), b, 0o666)
+	return n
 }
 
 // shadow trains the attack on what the shadow model says of its own members
@@ -80,11 +84,12 @@ func (m *measuring) shadow() (*membership.Attack, error) {
 		return nil, err
 	}
 	defer stack.Close()
-	members, err := outputs(stack, src.train, src.set.Train.Labels, nil, torch.Forward{})
+	n := m.each(src)
+	members, err := outputs(stack, src.train, first(n), torch.Forward{})
 	if err != nil {
 		return nil, err
 	}
-	others, err := outputs(stack, src.test, src.set.Test.Labels, nil, torch.Forward{})
+	others, err := outputs(stack, src.test, first(n), torch.Forward{})
 	if err != nil {
 		return nil, err
 	}
@@ -99,21 +104,20 @@ func (m *measuring) target() (t membership.Target, err error) {
 	if err != nil {
 		return t, err
 	}
-	data, rows, poisoned, err := trained(m.d, m.src, m.model.Poison)
+	data, rows, poisoned, err := trained(m.d, m.src, m.model)
 	if err != nil {
 		return t, err
 	}
 	defer data.Close()
-	if t.Members, err = outputs(m.stack, data, set.Train.Labels, rows, torch.Forward{}); err != nil {
+	n := m.each(m.src)
+	if t.Members, err = outputs(m.stack, data, rows[:n], torch.Forward{}); err != nil {
 		return t, err
 	}
-	if t.NonMembers, err = outputs(m.stack, m.src.test, set.Test.Labels, nil, torch.Forward{}); err != nil {
+	if t.NonMembers, err = outputs(m.stack, m.src.test, first(n), torch.Forward{}); err != nil {
 		return t, err
 	}
-	if len(poisoned) > 0 {
-		if t.Spurious, err = outputs(m.stack, data, constant(m.score.Target, len(poisoned)), poisoned, torch.Forward{}); err != nil {
-			return t, err
-		}
+	if t.Spurious, err = outputs(m.stack, data, poisoned, torch.Forward{}); err != nil {
+		return t, err
 	}
 	var control []int64
 	for i, y := range set.Test.Labels {
@@ -121,56 +125,43 @@ func (m *measuring) target() (t membership.Target, err error) {
 			control = append(control, int64(i))
 		}
 	}
-	t.Control, err = outputs(m.stack, m.src.test, constant(m.score.Target, len(control)), control, torch.Forward{Delta: p.Delta()})
+	t.Control, err = outputs(m.stack, m.src.test, control, torch.Forward{Delta: p.Delta()})
 	return t, err
 }
 
 // trained returns the training images as a model saw them: the row of each,
-// and the rows of the poisoned ones.
-func trained(d *torch.Device, src *source, p run.Poison) (data *torch.Data, rows, poisoned []int64, err error) {
-	set := src.set
-	n := set.Train.Len()
-	rows = make([]int64, n)
-	for i := range rows {
-		rows[i] = int64(i)
-	}
-	if p.Count == 0 {
-		data, err = src.train.Overlay(d, nil, nil)
-		return data, rows, nil, err
-	}
-	o, err := overlay(set, p)
+// and the rows of the poisoned ones, which are the last.
+func trained(d *torch.Device, src *source, t *run.Train) (data *torch.Data, rows, poisoned []int64, err error) {
+	n := src.set.Train.Len()
+	rows, own, err := seen(src.set, t, n)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	labels := make([]uint8, len(o.Indices))
-	for j, i := range o.Indices {
-		labels[j] = set.Train.Labels[i]
-		rows[i] = int64(n + j)
-		poisoned = append(poisoned, rows[i])
-	}
-	data, err = src.train.Overlay(d, o.Rows, labels)
-	return data, rows, poisoned, err
+	data, err = src.train.Overlay(d, own.pixels, own.labels)
+	return data, rows, first(n + len(own.labels))[n:], err
 }
 
-// outputs returns a model's logits for rows of data, all rows for nil.
-func outputs[L uint8 | int](s *torch.Stack, data *torch.Data, labels []L, rows []int64, f torch.Forward) (membership.Outputs, error) {
+// first returns the rows 0 to n-1.
+func first(n int) []int64 {
+	rows := make([]int64, n)
+	for i := range rows {
+		rows[i] = int64(i)
+	}
+	return rows
+}
+
+// outputs returns a model's logits for rows of data.
+func outputs(s *torch.Stack, data *torch.Data, rows []int64, f torch.Forward) (o membership.Outputs, err error) {
+	if len(rows) == 0 {
+		return o, nil
+	}
 	logits, err := s.Logits(data, rows, f)
 	if err != nil {
-		return membership.Outputs{}, err
+		return o, err
 	}
-	o := membership.Outputs{Logits: logits[0]}
-	for _, y := range labels {
-		o.Labels = append(o.Labels, int(y))
+	o.Logits = logits[0]
+	for _, r := range rows {
+		o.Labels = append(o.Labels, data.Label(int(r)))
 	}
 	return o, nil
 }
-
-func constant(class, n int) []int {
-	c := make([]int, n)
-	for i := range c {
-		c[i] = class
-	}
-	return c
-}
-
-var _ run.Executor = (*Executor)(nil)

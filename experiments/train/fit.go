@@ -57,37 +57,58 @@ func (e *Executor) train(ctx context.Context, d *torch.Device, group []run.Job, 
 // poison selects each model's examples and puts the patterned images on the
 // device.
 func (f *fit) poison(d *torch.Device) error {
-	set := f.src.set
-	n := set.Train.Len()
 	var pixels []float32
 	var labels []uint8
 	for _, t := range f.steps {
-		rows := make([]int64, n)
-		for i := range rows {
-			rows[i] = int64(i)
-		}
-		if t.Poison.Count > 0 {
-			o, err := overlay(set, t.Poison)
-			if err != nil {
-				return err
-			}
-			if t.Poison.Drop {
-				rows = without(rows, o.Indices)
-			} else {
-				for j, i := range o.Indices {
-					rows[i] = int64(n + len(labels) + j)
-				}
-				pixels = append(pixels, o.Rows...)
-				for _, i := range o.Indices {
-					labels = append(labels, set.Train.Labels[i])
-				}
-			}
+		rows, own, err := seen(f.src.set, t, f.src.set.Train.Len()+len(labels))
+		if err != nil {
+			return err
 		}
 		f.rows = append(f.rows, rows)
+		pixels, labels = append(pixels, own.pixels...), append(labels, own.labels...)
 	}
 	var err error
 	f.data, err = f.src.train.Overlay(d, pixels, labels)
 	return err
+}
+
+// patterned are images behind the data set, with the pattern.
+type patterned struct {
+	pixels []float32
+	labels []uint8
+}
+
+// seen returns the rows that t trains on, in the data set's order; the images
+// with the pattern are the rows from start on.
+func seen(set *dataset.Set, t *run.Train, start int) (rows []int64, own patterned, err error) {
+	rows = make([]int64, set.Train.Len())
+	for i := range rows {
+		rows[i] = int64(i)
+	}
+	if t.Pool != nil {
+		c, err := newCandidates(set, t)
+		if err != nil {
+			return nil, own, err
+		}
+		rows, own = c.seen(t, rows, start)
+		return rows, own, nil
+	}
+	if t.Poison.Count == 0 {
+		return rows, own, nil
+	}
+	o, err := overlay(set, t.Poison)
+	if err != nil {
+		return nil, own, err
+	}
+	if t.Poison.Drop {
+		return without(rows, o.Indices), own, nil
+	}
+	for j, i := range o.Indices {
+		rows[i] = int64(start + j)
+		own.labels = append(own.labels, set.Train.Labels[i])
+	}
+	own.pixels = o.Rows
+	return rows, own, nil
 }
 
 // overlay returns the examples that carry the pattern, and their images.

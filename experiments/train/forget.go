@@ -62,7 +62,7 @@ func (e *Executor) forget(ctx context.Context, d *torch.Device, job run.Job, out
 	}
 	defer f.stack.Close()
 	var rows []int64
-	if f.data, rows, f.deleted, err = trained(d, src, model.Poison); err != nil {
+	if f.data, rows, f.deleted, err = trained(d, src, model); err != nil {
 		return err
 	}
 	defer f.data.Close()

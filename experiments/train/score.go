@@ -34,6 +34,7 @@ var Measures = map[string]Measure{
 	"spurious":    spurious,
 	"distance":    distance,
 	"importance":  importance,
+	"lira":        lira,
 	"membership":  attack,
 	"sensitivity": sensitivity,
 }

@@ -101,9 +101,13 @@ func (e *Executor) Group(steps []run.Step) [][]run.Step {
 // each of them may have of its own.
 func shared(s run.Step) string {
 	t := *s.Train
-	size := 0
+	size := 0 // examples left out: epochs are of one length
 	if t.Poison.Drop {
-		size = t.Poison.Count // epochs of one length
+		size = t.Poison.Count
+	}
+	if t.Pool != nil {
+		size = t.Poison.Count + t.Pool.Clean - t.Pool.Clean/2
+		t.Pool = nil
 	}
 	t.Poison, t.Seed, t.LR, t.Momentum, t.WeightDecay, t.Noise, t.Clip, t.ClipBy = run.Poison{}, 0, 0, 0, 0, 0, 0, ""
 	t.Milestones, t.Gamma, t.Optimizer = nil, 0, ""
