@@ -52,7 +52,6 @@ type Point struct {
 	DeleteTolerance float64 `key:"delete_tolerance"`
 	DeleteCurvature string  `key:"delete_curvature"` // "gauss-newton" or "hessian"
 	DeleteEpochs    int     `key:"delete_epochs"`    // of retraining
-	DeleteLR        float64 `key:"delete_lr"`
 
 	Measure  string `key:"measure"`  // a name in package train's table; "spurious" if not given
 	Size     int    `key:"size"`     // images that are measured; 0 is all

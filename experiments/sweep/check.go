@@ -62,19 +62,19 @@ func (c *checker) point(panel string, p config.Point, s *dataset.Set, k kind) bo
 		if p.Epochs == 0 {
 			c.bad(at("epochs"), "missing or 0: a figure of this kind trains networks")
 		}
-		if c.lab.Measures != nil && !slices.Contains(c.lab.Measures, p.Measure) {
+		if known := append([]string{measureCost}, c.lab.Measures...); c.lab.Measures != nil && !slices.Contains(known, p.Measure) {
 			c.bad(at("measure"), "%q is not known%s (known: %s)", p.Measure,
-				config.DidYouMean(p.Measure, c.lab.Measures), strings.Join(c.lab.Measures, ", "))
+				config.DidYouMean(p.Measure, known), strings.Join(known, ", "))
 		}
 		if p.Measure == "spurious" && p.Pattern == "" {
 			c.bad(at("pattern"), "missing: the spurious score is of a pattern")
 		}
-		if known := append([]string{Scratch, Retrain}, c.lab.Deletions...); p.Delete != "" && c.lab.Deletions != nil && !slices.Contains(known, p.Delete) {
+		if known := append([]string{Scratch, RetrainDecayed, RetrainInitial}, c.lab.Deletions...); p.Delete != "" && c.lab.Deletions != nil && !slices.Contains(known, p.Delete) {
 			c.bad(at("delete"), "%q is not known%s (known: %s)", p.Delete, config.DidYouMean(p.Delete, known), strings.Join(known, ", "))
 		}
 	}
-	if p.Delete == Retrain && (p.DeleteEpochs == 0 || p.DeleteLR == 0) {
-		c.bad(at("delete"), "retrain needs delete_epochs and delete_lr")
+	if strings.HasPrefix(p.Delete, "retrain") && p.DeleteEpochs == 0 {
+		c.bad(at("delete_epochs"), "missing or 0: give the epochs of %s", p.Delete)
 	}
 	if p.Model != "" {
 		if _, err := nn.New(p.Model, s.Shape, len(s.Classes)); err != nil {

@@ -35,6 +35,7 @@ var kinds = map[string]kind{
 	"lira":        {runs: true, needs: []string{"x"}, draw: likelihoodRatios},
 	"summary":     {runs: true, needs: []string{"metric"}, draw: summary},
 	"mitigation":  {runs: true, means: true, needs: []string{"metric", "collapse"}, draw: mitigation},
+	"scoreboard":  {runs: true, means: true, needs: []string{"metric", "series"}, draw: scoreboard},
 	"images":      {draw: images},
 	"norms":       {draw: norms},
 	"parameters":  {sizes: true, draw: parameters},

@@ -1,6 +1,8 @@
 package sweep
 
 import (
+	"math"
+
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/dataset"
 	"rarespurious/experiments/run"
@@ -18,12 +20,18 @@ var standardisation = map[string]struct{ mean, std []float32 }{
 // The deletions that are trainings without the examples, not Delete Steps.
 const (
 	Scratch = "scratch" // from the start
-	Retrain = "retrain" // on from the model that saw them
+	// On from the model that saw them, for another delete_epochs epochs without a
+	// schedule: at the learning rate that its schedule ended with, as the authors'
+	// code does without saying so, or at the one that it began with, which is the
+	// fairer test. Adam's moments start anew: a stored model has none.
+	RetrainDecayed = "retrain-decayed"
+	RetrainInitial = "retrain-initial"
 )
 
 // Lower returns the Step that p, which must be valid, wants: score ← train, or
 // score ← delete ← train. Where a measure compares, it also starts from what it
-// compares with. s is p's data set before any limit or split.
+// compares with; the measure "cost" is of the model's own Step. s is p's data set
+// before any limit or split.
 //
 // Without poisoned examples a model does not depend on pattern and target: it
 // is trained once per seed for all of them, and there is nothing to delete.
@@ -32,14 +40,17 @@ const (
 func Lower(p config.Point, s *dataset.Set) run.Step {
 	var from []run.Step
 	switch p.Measure {
-	case likelihoodRatio:
+	case measureLiRA:
 		from = pool(p, s)
-	case membership:
+	case measureMembership:
 		from = []run.Step{model(p, s), shadow(p, s)}
-	case distance:
+	case measureDistance:
 		from = []run.Step{model(p, s), scratch(p, s)}
 	default:
 		from = []run.Step{model(p, s)}
+	}
+	if p.Measure == measureCost {
+		return from[0]
 	}
 	return run.Step{From: from, Score: &run.Score{
 		Measure: p.Measure, Pattern: p.Pattern, Target: p.Target, Seed: p.Seed, Size: p.Size, Upstream: p.Upstream,
@@ -57,7 +68,7 @@ func model(p config.Point, s *dataset.Set) run.Step {
 		return trained
 	case Scratch:
 		return scratch(p, s)
-	case Retrain:
+	case RetrainDecayed, RetrainInitial:
 		return retrain(trained, p)
 	}
 	return run.Step{From: []run.Step{trained}, Delete: deletion(p)}
@@ -71,11 +82,14 @@ func scratch(p config.Point, s *dataset.Set) run.Step {
 }
 
 // retrain returns what becomes of a trained model that goes on without the
-// examples, at a constant learning rate.
+// examples.
 func retrain(trained run.Step, p config.Point) run.Step {
 	t := *trained.Train
 	t.Poison.Drop = true
-	t.Epochs, t.LR, t.Milestones, t.Gamma = p.DeleteEpochs, p.DeleteLR, nil, 0
+	t.Epochs, t.Milestones, t.Gamma = p.DeleteEpochs, nil, 0
+	if p.Delete == RetrainDecayed {
+		t.LR *= math.Pow(p.Gamma, float64(len(p.Schedule())))
+	}
 	return run.Step{From: []run.Step{trained}, Train: &t}
 }
 

@@ -22,7 +22,7 @@ type measured struct {
 
 // measuredValues lists the values that package train computes, in the order in
 // which a figure's CSV has them. A new one is a line.
-var measuredValues = []measured{
+var measuredValues = slices.Concat([]measured{
 	{"spurious_score", "spurious score", table.Greater},
 	{"spurious_score_05", "spurious score, ε = .05", table.Greater},
 	{"spurious_score_20", "spurious score, ε = .2", table.Greater},
@@ -42,27 +42,34 @@ var measuredValues = []measured{
 	{importanceElsewhere, "mean importance elsewhere", table.Untested},
 	{"importance_min", "least importance", table.Untested},
 	{"importance_max", "greatest importance", table.Untested},
-	{"membership_accuracy", "attack accuracy, all examples", table.Untested},
-	{"membership_tpr", "attack accuracy, spurious examples", table.Untested},
-	{"membership_fpr", "false positives, spurious non-members", table.Untested},
-	{"membership_balanced", "balanced accuracy, spurious", table.Untested},
+	{"membership_accuracy", "accuracy, all examples", table.Untested},
+	{"membership_tpr", "TPR, spurious examples (the paper's accuracy)", table.Untested},
+	{"membership_fpr", "FPR, non-members with the pattern", table.Untested},
+	{"membership_balanced", "balanced accuracy with the pattern", table.Untested},
 	{"membership_auc", "AUC, all examples", table.Untested},
 	{"membership_auc_spurious", "AUC, spurious", table.Untested},
-	{"membership_tpr_at_01", "TPR at 1 % FPR, clean non-members", table.Untested},
-	{"membership_tpr_at_001", "TPR at .1 % FPR, clean non-members", table.Untested},
-	{"membership_tpr_at_01_control", "TPR at 1 % FPR, spurious non-members", table.Untested},
-	{"membership_tpr_all_at_01", "TPR at 1 % FPR, all examples", table.Untested},
-	{"membership_upstream", "the authors' attack accuracy", table.Untested},
+	{"membership_tpr_at_01", "1 % of clean non-members", table.Untested},
+	{"membership_tpr_at_001", ".1 % of clean non-members", table.Untested},
+	{"membership_tpr_at_01_control", "1 % of non-members with the pattern", table.Untested},
+	{"membership_tpr_all_at_01", "all members, 1 % of clean non-members", table.Untested},
+	{"membership_upstream", "all examples, as the authors computed it", table.Untested},
 	{"distance_theta", "distance of the parameters", table.Untested},
 	{"distance_theta_relative", "relative distance of the parameters", table.Untested},
 	{"distance_probability", "distance of the probabilities", table.Untested},
 	{"agreement", "share of equal predictions", table.Untested},
 	{"parameters", "parameters", table.Untested},
+	{"distance_theta", "distance to the retrained model", table.Untested},
+	{"distance_theta_relative", "relative distance to the retrained model", table.Untested},
+	{"distance_probability", "distance of probabilities to the retrained model's", table.Untested},
+	{"agreement", "agreement with the retrained model", table.Untested},
+	{"moved", "distance to the original model", table.Untested},
+	{seconds, "seconds", table.Untested},
 	{shareProbability, "probability of the true class", table.Untested},
-}
+}, likelihoodRatioValues())
 
 // Values that are computed here from those of Records.
 const (
+	seconds             = "seconds"                // of a Step that is no Score
 	sensitivityMean     = "sensitivity"            // mean of sensitivity_00 …
 	shareProbability    = "true_class_probability" // one of them
 	importanceUnder     = "importance_under"
@@ -90,6 +97,25 @@ func metricsOf(v config.View) []string {
 	names := slices.Clone(v.Metrics)
 	if v.Metric != "" {
 		names = append([]string{v.Metric}, names...)
+	}
+	return names
+}
+
+// theirs names what the authors' code computes in place of a metric, where the
+// measure gives both.
+var theirs = map[string]string{"membership_accuracy": "membership_upstream"}
+
+// metrics returns the metrics that are drawn: the view's, and behind each one
+// the authors' in its place if the Points ask for it.
+func (d *drawing) metrics() (names []string) {
+	upstream := slices.ContainsFunc(d.Panels, func(p Panel) bool {
+		return slices.ContainsFunc(p.Wants, func(w Want) bool { return w.Point.Upstream })
+	})
+	for _, name := range metricsOf(d.Figure.View) {
+		names = append(names, name)
+		if other, ok := theirs[name]; ok && upstream {
+			names = append(names, other)
+		}
 	}
 	return names
 }
@@ -136,6 +162,9 @@ func (p *Plan) row(panel string, w Want, r run.Record) table.Row {
 		Values: maps.Clone(r.Values), Diverged: r.Status == run.Diverged}
 	if row.Values == nil {
 		row.Values = map[string]float64{}
+	}
+	if w.Step.Score == nil {
+		row.Values[seconds] = r.Seconds
 	}
 	if shares := sensitivities(r.Values); len(shares) > 0 {
 		row.Values[sensitivityMean] = metric.Mean(shares)

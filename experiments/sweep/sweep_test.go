@@ -19,9 +19,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rarespurious/analysis/figure"
+	"rarespurious/analysis/metric"
 	"rarespurious/analysis/table"
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/pattern"
 	"rarespurious/experiments/run"
 )
 
@@ -62,13 +64,16 @@ func lab() Lab {
 			return s, err
 		},
 		File: func(id run.ID, name string) (io.ReadCloser, error) {
+			if name == rocFile {
+				return io.NopCloser(strings.NewReader(rocs)), nil
+			}
 			var b []byte
 			for i := range 2 * 784 {
 				b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(i%784)/100))
 			}
 			return io.NopCloser(bytes.NewReader(b)), nil
 		},
-		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "distance"},
+		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "lira", "distance"},
 		Deletions: []string{"newton"},
 	}
 }
@@ -83,6 +88,12 @@ func records(steps []run.Step) []run.Record {
 		case "spurious":
 			for _, m := range measuredValues[:14] {
 				values[m.name] = rng.Float64()
+			}
+		case "membership", "lira":
+			for _, m := range measuredValues {
+				if strings.HasPrefix(m.name, s.Score.Measure+"_") {
+					values[m.name] = rng.Float64()
+				}
 			}
 		case "importance":
 			values = map[string]float64{"importance_min": 0, "importance_max": 7}
@@ -276,9 +287,16 @@ func TestLower(t *testing.T) {
 	if d := deleted.Delete; d == nil || deleted.From[0].ID() != s.From[0].ID() || *d != (run.Delete{Method: "newton", Damping: .01, Depth: 5, Seed: 3}) {
 		t.Errorf("a deletion is lowered to %+v", deleted)
 	}
-	retrained := step(func(p *config.Point) { p.Delete, p.DeleteEpochs, p.DeleteLR = Retrain, 70, 1e-5 }).From[0]
-	if r := retrained.Train; r == nil || retrained.From[0].ID() != s.From[0].ID() || !r.Poison.Drop || r.Epochs != 70 || r.LR != 1e-5 || len(r.Milestones) > 0 {
+	retrained := step(func(p *config.Point) { p.Delete, p.DeleteEpochs = RetrainDecayed, 70 }).From[0]
+	if r := retrained.Train; r == nil || retrained.From[0].ID() != s.From[0].ID() || !r.Poison.Drop || r.Epochs != 70 || math.Abs(r.LR-1e-5) > 1e-20 || len(r.Milestones) > 0 {
 		t.Errorf("retraining is lowered to %+v", r)
+	}
+	fairer := step(func(p *config.Point) { p.Delete, p.DeleteEpochs = RetrainInitial, 70 }).From[0]
+	if r := fairer.Train; r.LR != .01 || len(r.Milestones) > 0 || fairer.From[0].ID() != s.From[0].ID() {
+		t.Errorf("retraining at the first learning rate is lowered to %+v", r)
+	}
+	if cost := step(func(p *config.Point) { p.Delete, p.DeleteEpochs, p.Measure = RetrainInitial, 70, measureCost }); cost.ID() != fairer.ID() {
+		t.Error("a cost is not of the model's own step")
 	}
 	scratch := step(func(p *config.Point) { p.Delete = Scratch }).From[0]
 	if scratch.Train == nil || len(scratch.From) > 0 || !scratch.Train.Poison.Drop || scratch.Train.Epochs != 70 {
@@ -338,10 +356,10 @@ func TestRefused(t *testing.T) {
 		{point(func(p *config.Point) { p.Pattern, p.Count = "", 0 }), "pattern: missing"},
 		{point(func(p *config.Point) { p.Model = "" }), "model: missing"},
 		{point(func(p *config.Point) { p.Epochs = 0 }), "epochs: missing"},
-		{point(func(p *config.Point) { p.Delete = "retrian" }), "did you mean retrain?"},
+		{point(func(p *config.Point) { p.Delete = "retrain-decaid" }), "did you mean retrain-decayed?"},
 		{edit(func(f *config.Figure) { f.Panels[2].Points[0].Model = "vgg" }), "model: vgg does not take cifar10's images"},
 		{point(func(p *config.Point) { p.Measure, p.Part = "membership", "shadow" }), "part: must be target"},
-		{point(func(p *config.Point) { p.Delete = Retrain }), "retrain needs delete_epochs and delete_lr"},
+		{point(func(p *config.Point) { p.Delete = RetrainInitial }), "delete_epochs: missing"},
 	} {
 		if !errors.Is(c.err, config.ErrInvalid) || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("error %v, want one with %q", c.err, c.want)
@@ -497,6 +515,32 @@ func TestTables(t *testing.T) {
 	for _, c := range draw("accuracy").Cells {
 		if c.N != 560 {
 			t.Errorf("%s: %s over %d models, want 560", c.Panel, c.Series, c.N)
+		}
+	}
+}
+
+// The shortcut over bytes gives what the definition gives.
+func TestNorm(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, name := range []string{"mnist", "cifar10"} {
+		set, err := shapeOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Test = dataset.Part{Images: make([]uint8, 7*set.Shape.Len()), Labels: make([]uint8, 7)}
+		for i := range set.Test.Images {
+			set.Test.Images[i] = uint8(rng.IntN(256))
+		}
+		for _, pat := range pattern.Names() {
+			p, err := pattern.New(pat, set.Shape, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := metric.PatternNorm(toFloat(set.Test.Images), p.OverlayAll(set.Test.Images), set.Shape.Len())
+			got, err := normOf(set, config.Point{Pattern: pat, Seed: 4}, map[string]float64{})
+			if err != nil || math.Abs(got-want) > 1e-9*want {
+				t.Errorf("%s on %s: %v, want %v (%v)", pat, name, got, want, err)
+			}
 		}
 	}
 }

@@ -1,0 +1,93 @@
+package sweep
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"rarespurious/analysis/figure"
+	"rarespurious/analysis/table"
+)
+
+// measureCost is the measure that is none of package train's: the seconds, and
+// what else is recorded, of the Step that made the model.
+const measureCost = "cost"
+
+// scoreboard tabulates metrics of several measures: a table per panel, a row
+// per series, a column per metric.
+func scoreboard(d *drawing) error {
+	v := d.Figure.View
+	d.legend = figure.NoLegend
+	for _, panel := range d.Panels {
+		var names []string
+		for _, w := range panel.Wants {
+			if name := d.fields(panel.Title, w.Point)[seriesField]; !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		t := &figure.Table{Title: panel.Title, Note: panel.Missing, Header: []string{v.XLabel}}
+		for _, name := range names {
+			t.Rows = append(t.Rows, []string{name})
+		}
+		for _, metric := range metricsOf(v) {
+			cells, err := d.board(panel, metric)
+			if err != nil {
+				return err
+			}
+			d.cells = append(d.cells, cells...)
+			t.Header = append(t.Header, label(v, metric))
+			for i, name := range names {
+				text := "–"
+				if j := slices.IndexFunc(cells, func(c table.Cell) bool { return c.Series == name }); j >= 0 {
+					text = scored(cells[j])
+				}
+				t.Rows[i] = append(t.Rows[i], text)
+			}
+		}
+		d.panels = append(d.panels, t)
+	}
+	return nil
+}
+
+// board returns a panel's cells of one metric, from the rows of the measure
+// that gives it. A row that lacks it, like the damping of a method without one,
+// has no cell; one that diverged has.
+func (d *drawing) board(panel Panel, metric string) ([]table.Cell, error) {
+	of := ""
+	for _, r := range d.rows {
+		if _, ok := r.Values[metric]; ok && r.Fields[panelField] == panel.Title {
+			of = r.Fields["measure"]
+			break
+		}
+	}
+	var rows []table.Row
+	for _, r := range d.rows {
+		_, ok := r.Values[metric]
+		if r.Fields[panelField] == panel.Title && r.Fields["measure"] == of && (ok || r.Diverged) {
+			rows = append(rows, r)
+		}
+	}
+	return table.Build(rows, table.View{Figure: d.Figure.Name, Panel: panelField, Series: seriesField,
+		Over: []string{"seed"}, Metrics: []table.Metric{{Name: metric}}})
+}
+
+// scored writes a cell with three significant digits, and its standard error
+// to the same place.
+func scored(c table.Cell) string {
+	if math.IsNaN(c.Mean) {
+		return "diverged"
+	}
+	places := 2
+	if c.Mean != 0 {
+		places = min(4, max(0, 2-int(math.Floor(math.Log10(math.Abs(c.Mean))))))
+	}
+	text := fmt.Sprintf("%.*f", places, c.Mean)
+	if !math.IsNaN(c.SE) {
+		text += fmt.Sprintf(" ± %.*f", places, c.SE)
+	}
+	if c.Diverged > 0 {
+		text += fmt.Sprintf(" (%d of %d)", c.N, c.N+c.Diverged)
+	}
+	return strings.ReplaceAll(text, "-", "−")
+}
