@@ -12,49 +12,57 @@ import (
 	"time"
 )
 
-// TestKill kills a sweep at random moments. After every kill what is stored
-// must pass the audit, and in the end nothing may be missing, doubled or other
-// than without kills.
+// TestKill kills sweeps at random moments, 30 times. After every kill what is
+// stored must pass the audit, and in the end nothing may be missing, doubled or
+// other than without kills.
 func TestKill(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "results")
-	const kills = 30
-	killed := 0
-	for i := range kills {
-		c := child(t, "sweep", dir)
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
+	start := time.Now()
+	play(t, child(t, "sweep", filepath.Join(t.TempDir(), "results")))
+	took := min(time.Since(start), 200*time.Millisecond)
+	for kills := 0; kills < 30; {
+		dir := filepath.Join(t.TempDir(), "results")
+		for n := 0; n < 10 && killOne(t, dir, took); n++ {
+			kills++
 		}
-		time.Sleep(time.Duration(5+rand.IntN(60)) * time.Millisecond)
-		if err := c.Process.Kill(); err != nil {
-			t.Fatal(err)
+		play(t, child(t, "sweep", dir))
+		s := open(t, dir)
+		if a := clean(t, s); a.Done != 32 || a.Dropped != 16 || len(a.Failed)+len(a.Interrupted)+len(a.Notes) > 0 {
+			t.Errorf("after %d kills: %+v", kills, a)
 		}
-		if c.Wait() != nil {
-			killed++
-		}
-		s, err := ReadStore(dir)
-		if err != nil { // killed before it made the folder
-			if i > kills/2 {
-				t.Fatal(err)
+		for _, folder := range []string{s.storeDir(), s.scratchDir()} {
+			left, err := filepath.Glob(filepath.Join(folder, draftPrefix+"*"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("litter: %v, %v", left, err)
 			}
-			continue
-		}
-		clean(t, s)
-		s.Close()
-	}
-	play(t, child(t, "sweep", dir))
-	s := open(t, dir)
-	if a := clean(t, s); a.Done != 32 || a.Dropped != 16 || len(a.Failed)+len(a.Interrupted)+len(a.Notes) > 0 {
-		t.Errorf("after %d kills: %+v", killed, a)
-	}
-	for _, folder := range []string{s.storeDir(), s.scratchDir()} {
-		left, err := filepath.Glob(filepath.Join(folder, draftPrefix+"*"))
-		if err != nil || len(left) > 0 {
-			t.Errorf("litter: %v, %v", left, err)
 		}
 	}
-	if killed < 3 {
-		t.Errorf("only %d of %d kills came in time", killed, kills)
+}
+
+// killOne starts the sweep in dir and kills it within limit, and returns false
+// if it had ended before.
+func killOne(t *testing.T, dir string, limit time.Duration) bool {
+	t.Helper()
+	c := child(t, "sweep", dir)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
 	}
+	time.Sleep(rand.N(limit))
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if c.Wait() == nil {
+		return false
+	}
+	if !exists(filepath.Join(dir, "store")) { // killed before it made the folder
+		return true
+	}
+	s, err := ReadStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	clean(t, s)
+	return true
 }
 
 func TestTwoProcesses(t *testing.T) {
