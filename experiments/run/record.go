@@ -33,7 +33,8 @@ type Record struct {
 	Env      Env               `json:"env"`
 	Started  time.Time         `json:"started"`
 	Finished time.Time         `json:"finished"`
-	Seconds  float64           `json:"seconds"` // by the monotonic clock; Started and Finished may be off
+	// Seconds is the Step's share of its group's time, by the monotonic clock.
+	Seconds float64 `json:"seconds"`
 }
 
 // Env is where a Step ran: all that is not supposed to change its numbers, but

@@ -80,7 +80,8 @@ func (w *sweep) run(worker int, group []*node) {
 		}
 	}
 	// A group's time is shared out evenly, so that times can be summed.
-	times := Record{Started: started.UTC(), Seconds: time.Since(started).Seconds() / float64(max(len(jobs), 1))}
+	took := time.Since(started)
+	times := Record{Started: started.UTC(), Finished: started.Add(took).UTC(), Seconds: took.Seconds() / float64(max(len(jobs), 1))}
 	for _, n := range running {
 		w.conclude(n, outcomes[n], times)
 	}
@@ -152,7 +153,6 @@ func execute(ctx context.Context, exec Executor, jobs []Job) (out []Outcome) {
 func (w *sweep) conclude(n *node, o Outcome, times Record) {
 	r := times
 	r.ID, r.Step, r.Status, r.Values, r.Env = n.id, n.step, cmp.Or(o.Status, Done), o.Values, w.env.with(o.Env)
-	r.Finished = r.Started.Add(time.Duration(r.Seconds * float64(time.Second)))
 	switch {
 	case o.Err != nil && w.ctx.Err() != nil && errors.Is(o.Err, w.ctx.Err()):
 		n.err, n.stopped = o.Err, true
