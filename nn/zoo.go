@@ -14,12 +14,14 @@ var Zoo = map[string]func(in Shape, classes int) Arch{
 	"mlp":       func(in Shape, k int) Arch { return mlp("mlp", in, k, 256, 256, 256) },
 	"mlp-large": func(in Shape, k int) Arch { return mlp("mlp-large", in, k, 512, 512, 512) },
 	"cnn":       CNN,
-	"resnet8":   func(in Shape, k int) Arch { return cifarResNet("resnet8", in, k, 1) },
-	"resnet20":  func(in Shape, k int) Arch { return cifarResNet("resnet20", in, k, 3) },
-	"resnet32":  func(in Shape, k int) Arch { return cifarResNet("resnet32", in, k, 5) },
-	"resnet110": func(in Shape, k int) Arch { return cifarResNet("resnet110", in, k, 18) },
-	"vgg16":     VGG16,
-	"resnet50":  func(in Shape, k int) Arch { return ResNet50(in, k, StrideIn3x3) },
+	"resnet8":   func(in Shape, k int) Arch { return cifarResNet("resnet8", in, k, 1, 1) },
+	"resnet20":  func(in Shape, k int) Arch { return cifarResNet("resnet20", in, k, 3, 1) },
+	"resnet32":  func(in Shape, k int) Arch { return cifarResNet("resnet32", in, k, 5, 1) },
+	"resnet110": func(in Shape, k int) Arch { return cifarResNet("resnet110", in, k, 18, 1) },
+	// For images of 64 pixels: the first convolution halves them.
+	"resnet8-s2": func(in Shape, k int) Arch { return cifarResNet("resnet8-s2", in, k, 1, 2) },
+	"vgg16":      VGG16,
+	"resnet50":   func(in Shape, k int) Arch { return ResNet50(in, k, StrideIn3x3) },
 	// The layout of checkpoints converted from Keras; see ResNet50.
 	"resnet50-1x1": func(in Shape, k int) Arch { return ResNet50(in, k, StrideIn1x1) },
 }
@@ -76,16 +78,17 @@ func CNN(in Shape, classes int) Arch {
 }
 
 // cifarResNet returns the residual network of 6n+2 layers for small images:
-// widths 16, 32 and 64, parameter-free (option A) shortcuts.
+// widths 16, 32 and 64, parameter-free (option A) shortcuts. stem is the first
+// convolution's stride, 1 in the paper.
 //
 // Reference: He, Zhang, Ren and Sun, "Deep Residual Learning for Image
 // Recognition", CVPR 2016, section 4.2.
-func cifarResNet(name string, in Shape, classes, n int) Arch {
+func cifarResNet(name string, in Shape, classes, n, stem int) Arch {
 	conv := func(name string, out, stride int) Layer {
 		return Layer{Op: Conv, Name: name, Out: out, K: 3, Stride: stride, Pad: 1, Init: HeIn}
 	}
 	norm := func(name string) Layer { return Layer{Op: BatchNorm, Name: name} }
-	ls := []Layer{conv("conv1", 16, 1), norm("bn1"), {Op: ReLU}}
+	ls := []Layer{conv("conv1", 16, stem), norm("bn1"), {Op: ReLU}}
 	for stage, width := range []int{16, 32, 64} {
 		for b := range n {
 			stride := 1
