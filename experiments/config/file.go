@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/viper"
 )
 
-// file is a figure file as it is written; docs/config.md describes it.
+// file is a figure file as it is written; configs/README.md describes it.
 type file struct {
 	Like                string // another file of the same folder, whose keys count where this one has none
 	Title, Source, Kind string
