@@ -1,6 +1,8 @@
 package sweep
 
 import (
+	"fmt"
+
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/dataset"
 	"rarespurious/experiments/run"
@@ -8,10 +10,25 @@ import (
 
 // The measures of package train that start from more than one model.
 const (
-	distance        = "distance"
-	membership      = "membership"
-	likelihoodRatio = "lira"
+	measureDistance   = "distance"
+	measureMembership = "membership"
+	measureLiRA       = "lira"
 )
+
+// likelihoodRatioValues lists the values of that measure.
+func likelihoodRatioValues() (all []measured) {
+	for _, group := range []string{"spurious", "clean"} {
+		for _, variant := range []string{"online", "offline", "online_own", "offline_own"} {
+			for _, v := range []struct{ name, label string }{{"auc", "AUC"}, {"tpr_at_01", "TPR at 1 % FPR"}, {"tpr_at_001", "TPR at .1 % FPR"}} {
+				all = append(all, measured{
+					name:  fmt.Sprintf("lira_%s_%s_%s", v.name, group, variant),
+					label: fmt.Sprintf("%s, %s, %s", v.label, group, variant),
+				})
+			}
+		}
+	}
+	return all
+}
 
 // shadow returns the model that p's attack learns from: trained like p's on
 // the other half of the images, all clean. So it is one per seed, whatever the
@@ -39,11 +56,11 @@ func pool(p config.Point, s *dataset.Set) []run.Step {
 // images, class that of the target class.
 func (c *checker) attack(at func(string) string, p config.Point, n, class int) {
 	switch p.Measure {
-	case membership:
+	case measureMembership:
 		if p.Part != "target" {
 			c.bad(at("part"), "must be target: the membership of a half of the pooled images is attacked")
 		}
-	case likelihoodRatio:
+	case measureLiRA:
 		if p.Models < 4 {
 			c.bad(at("models"), "%d: a likelihood-ratio attack needs at least 4 models", p.Models)
 		}

@@ -35,7 +35,7 @@ func curves(d *drawing) (err error) {
 
 // bars draws a metric as groups of bars.
 func bars(d *drawing) (err error) {
-	if d.cells, err = d.build(d.rows, metricsOf(d.Figure.View)...); err != nil {
+	if d.cells, err = d.build(d.rows, d.metrics()...); err != nil {
 		return err
 	}
 	for _, panel := range d.Panels {
@@ -50,7 +50,7 @@ func bars(d *drawing) (err error) {
 // metric if that is one of them.
 func (d *drawing) series(panel string, named bool) (all []figure.Series, categories []string) {
 	v := d.Figure.View
-	for _, metric := range metricsOf(v) {
+	for _, metric := range d.metrics() {
 		series, cats := figure.FromCells(d.cells, panel, metric, named)
 		if slices.Contains(strings.Fields(v.Series), "metric") {
 			for i := range series {
