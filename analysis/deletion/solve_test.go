@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -207,6 +208,11 @@ func TestCGReportsTrueResidual(t *testing.T) {
 		s, err := deletion.SolveCG(ctx, x, v, times(a), deletion.CG{Tol: 1e-6, MaxIter: tt.maxIter})
 		if !errors.Is(err, deletion.ErrNoConvergence) || s.Iterations != tt.maxIter {
 			t.Errorf("%+v: %+v, %v; want ErrNoConvergence at the last iteration", tt, s, err)
+		}
+		last := slices.Clone(x.x)
+		truncated, err := deletion.SolveCG(ctx, x, v, times(a), deletion.CG{Tol: 1e-6, MaxIter: tt.maxIter, Inexact: true})
+		if err != nil || truncated != s || !slices.Equal(x.x, last) {
+			t.Errorf("%+v: inexact gives %+v, %v, and not the iterate that the error came with", tt, truncated, err)
 		}
 		var r mat.VecDense
 		r.MulVec(a, mat.NewVecDense(6, x.x))
