@@ -204,12 +204,13 @@ func (f *forgetting) direction() (*torch.Vec, error) {
 	return v, nil
 }
 
+// cg are the settings of conjugate gradients. An iteration that ends short of
+// its tolerance is used as it is, and its residual recorded.
 func (f *forgetting) cg() deletion.CG {
-	return deletion.CG{Damping: f.del.Damping, Tol: f.del.Tolerance, MaxIter: f.del.Depth}
+	return deletion.CG{Damping: f.del.Damping, Tol: f.del.Tolerance, MaxIter: f.del.Depth, Inexact: true}
 }
 
-// influenceCG is group influence with conjugate gradients. An iteration that
-// ends short of its tolerance is used as it is: its residual is recorded.
+// influenceCG is group influence with conjugate gradients.
 func influenceCG(f *forgetting) (map[string]float64, error) {
 	op, err := f.checked(f.del.Damping)
 	if err != nil {
