@@ -31,8 +31,8 @@ func shadowAttack(d *drawing) error {
 		}
 		d.cells = append(d.cells, cells...)
 		for _, c := range []struct{ curve, title string }{
-			{"spurious_vs_clean", "%s: against clean non-members"},
-			{"spurious", "%s: against non-members with the pattern"},
+			{"spurious_vs_clean", "%s, clean non-members"},
+			{"spurious", "%s, patterned non-members"},
 		} {
 			p := newROC(fmt.Sprintf(c.title, panel.Title), panel.Missing)
 			for _, count := range counts(rows) {
@@ -52,7 +52,7 @@ func shadowAttack(d *drawing) error {
 
 // lowRates draws the true-positive rates against the count.
 func (d *drawing) lowRates(panel Panel, cells []table.Cell) *figure.Curves {
-	c := &figure.Curves{Title: panel.Title + ": TPR at low FPR", XLabel: d.xLabel(), YLabel: "true-positive rate", X: figure.Symlog, YLim: [2]float64{0, 1}, Note: panel.Missing}
+	c := &figure.Curves{Title: panel.Title + ", few false positives", XLabel: d.xLabel(), YLabel: "true-positive rate", X: figure.Symlog, YLim: [2]float64{0, 1}, Note: panel.Missing}
 	for _, name := range []string{"membership_tpr_at_01", "membership_tpr_at_001", "membership_tpr_at_01_control", "membership_tpr_all_at_01"} {
 		series, _ := figure.FromCells(cells, panel.Title, name, false)
 		for _, s := range series {

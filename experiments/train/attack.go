@@ -125,6 +125,9 @@ func (m *measuring) target() (t membership.Target, err error) {
 			control = append(control, int64(i))
 		}
 	}
+	if m.score.Size > 0 {
+		control = control[:min(len(control), m.score.Size)]
+	}
 	t.Control, err = outputs(m.stack, m.src.test, control, torch.Forward{Delta: p.Delta()})
 	return t, err
 }
