@@ -56,6 +56,7 @@ func newDataList(a *app) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "list the data sets and where they are", Args: cobra.NoArgs,
+		Example: "  rsc data list\n  rsc data list --data-dir ~/data --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			rows := a.library(c.Context()).dataRows()
 			if asJSON {
@@ -112,7 +113,8 @@ func completeData(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 func newDataFetch(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "fetch [NAME…]", Short: "fetch data sets into the cache", ValidArgsFunction: completeData,
-		Long: "fetch brings data sets that are not here into the cache, all or those named, and\nprints where they are. What is here stays.",
+		Long:    "fetch brings data sets that are not here into the cache, all or those named, and\nprints where they are. What is here stays.",
+		Example: "  rsc data fetch\n  rsc data fetch mnist fashion",
 		RunE: func(c *cobra.Command, args []string) error {
 			names, err := dataNames(args)
 			if err != nil {

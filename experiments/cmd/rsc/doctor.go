@@ -29,6 +29,7 @@ func newDoctor(a *app) *cobra.Command {
 		Long: `doctor looks at libtorch, devices, threads, instruction sets, data sets, folders
 and disk, and says what to do about anything missing. It fetches nothing. The
 exit status is 1 if figures cannot be made as things are.`,
+		Example: "  rsc doctor\n  rsc doctor --device cuda:0 --data-dir ~/data",
 		RunE: func(c *cobra.Command, _ []string) error {
 			all := a.examine(c.Context())
 			if asJSON {

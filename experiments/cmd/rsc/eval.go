@@ -16,6 +16,7 @@ import (
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/run"
 	"rarespurious/experiments/train"
+	"rarespurious/nn"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -91,7 +92,10 @@ func (e *evalCommand) stored(ctx context.Context, prefix string) error {
 		m = m.From[0]
 	}
 	t := modelOf(m)
-	set, known := []string{"dataset=" + t.Data.Name, fmt.Sprintf("seed=%d", t.Seed)}, t.Poison
+	set, known := []string{"dataset=" + t.Data.Name, `part="` + t.Data.Part + `"`, fmt.Sprintf("seed=%d", t.Seed)}, t.Poison
+	if _, ok := nn.Zoo[t.Arch.Name]; ok {
+		set = append(set, "model="+t.Arch.Name)
+	}
 	if known.Count > 0 {
 		set = append(set, "pattern="+known.Pattern, fmt.Sprintf("target=%d", known.Target), fmt.Sprintf("seed=%d", known.Seed))
 	}

@@ -56,7 +56,7 @@ func (f *figureCommand) run(ctx context.Context, names []string) error {
 	}
 	var store *run.Store
 	lib := f.library(ctx)
-	plans, err := f.plans(lib.lab(func() *run.Store { return store }), names, f.figureFlags)
+	plans, err := f.plans(lib, lib.lab(func() *run.Store { return store }), names, f.figureFlags)
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (a *app) ownConfigs() (string, error) {
 
 // plans reads and checks all figures called names. The error joins everything
 // that is wrong with any of them: nothing runs unless all are right.
-func (a *app) plans(lab sweep.Lab, names []string, o figureFlags) ([]*sweep.Plan, error) {
+func (a *app) plans(lib *library, lab sweep.Lab, names []string, o figureFlags) ([]*sweep.Plan, error) {
 	var plans []*sweep.Plan
 	var errs []error
 	seen := map[string]bool{}
@@ -123,12 +123,31 @@ func (a *app) plans(lab sweep.Lab, names []string, o figureFlags) ([]*sweep.Plan
 			errs = append(errs, err)
 			continue
 		}
-		for _, note := range p.Notes {
-			a.log.Warn().Str("figure", f.Name).Msg(note)
+		if missing := leftOut(p); missing > 0 && missing == len(p.Panels) {
+			errs = append(errs, badInput{fmt.Errorf("%s: nothing of it can be drawn: %w", path, lib.why())})
+			continue
+		} else if missing > 0 {
+			a.log.Warn().Str("figure", f.Name).Msgf("%d of %s left out, for want of data", missing, counted(len(p.Panels), "panel"))
 		}
 		plans = append(plans, p)
 	}
-	return plans, errors.Join(unique(errs)...)
+	if err := errors.Join(unique(errs)...); err != nil {
+		return nil, err
+	}
+	if err := lib.why(); err != nil {
+		a.log.Warn().Msg(err.Error())
+	}
+	return plans, nil
+}
+
+// leftOut counts the panels whose data cannot be had.
+func leftOut(p *sweep.Plan) (n int) {
+	for _, panel := range p.Panels {
+		if panel.Missing != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // unique drops errors that read like an earlier one.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,10 +28,11 @@ type library struct {
 	facts  string // folder for what planning needs
 	whole  bool   // images are wanted too
 	opened map[string]*dataset.Set
+	absent map[string]error // data sets that cannot be had, and why
 }
 
 func (a *app) library(ctx context.Context) *library {
-	l := &library{ctx: ctx, o: a.data(), opened: map[string]*dataset.Set{}}
+	l := &library{ctx: ctx, o: a.data(), opened: map[string]*dataset.Set{}, absent: map[string]error{}}
 	if a.cache != "" {
 		l.facts = filepath.Join(a.cache, "facts")
 	}
@@ -48,6 +50,9 @@ func (l *library) lab(s func() *run.Store) sweep.Lab {
 
 // open returns a data set, without its images unless l.whole is set.
 func (l *library) open(name string) (*dataset.Set, error) {
+	if err := l.absent[name]; err != nil {
+		return nil, err
+	}
 	if s := l.opened[name]; s != nil && (s.Train.Images != nil || !l.whole) {
 		return s, nil
 	}
@@ -58,6 +63,9 @@ func (l *library) open(name string) (*dataset.Set, error) {
 	if s == nil {
 		var err error
 		if s, err = dataset.Open(l.ctx, name, l.o); err != nil {
+			if errors.Is(err, dataset.ErrUnavailable) {
+				l.absent[name] = err
+			}
 			return nil, err
 		}
 		l.remember(name, s)
@@ -128,4 +136,13 @@ func (l *library) remember(name string, s *dataset.Set) {
 	if f.Close() != nil || err != nil || os.Rename(f.Name(), path) != nil {
 		os.Remove(f.Name())
 	}
+}
+
+// why says which data sets could not be had, nil if all could.
+func (l *library) why() error {
+	var errs []error
+	for _, name := range sortedKeys(l.absent) {
+		errs = append(errs, l.absent[name])
+	}
+	return errors.Join(errs...)
 }

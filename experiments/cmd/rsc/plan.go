@@ -46,7 +46,7 @@ type planRow struct {
 	Name    string  `json:"name"`
 	Steps   int     `json:"steps"`
 	Models  int     `json:"models"` // of the steps, those that train
-	Stored  int     `json:"stored"`
+	Stored  int     `json:"stored"` // or not needed, since what starts from them is stored
 	ToRun   int     `json:"to_run"`
 	Seconds float64 `json:"seconds,omitempty"` // on this machine; 0 is unknown
 	Bytes   int64   `json:"bytes"`             // of the models that will be kept
@@ -56,7 +56,8 @@ func (p *planCommand) run(ctx context.Context, names []string) error {
 	if p.shards < 0 {
 		return badInputf("--shards %d: give the number of parts", p.shards)
 	}
-	plans, err := p.plans(p.library(ctx).lab(nil), names, p.figureFlags)
+	lib := p.library(ctx)
+	plans, err := p.plans(lib, lib.lab(nil), names, p.figureFlags)
 	if err != nil {
 		return err
 	}
@@ -68,14 +69,14 @@ func (p *planCommand) run(ctx context.Context, names []string) error {
 	exec := train.New(train.Options{Device: p.device, Data: p.data()})
 	defer exec.Close()
 	r := &run.Runner{Store: store, Exec: exec}
-	rate, err := speed(store, exec)
+	rates, err := measureSpeeds(store, exec)
 	if err != nil {
 		return err
 	}
 	var rows []planRow
 	add := func(name string, steps []run.Step) error {
 		planned, err := r.Plan(steps)
-		rows = append(rows, p.row(name, planned, rate))
+		rows = append(rows, p.row(name, whole(steps), planned, rates))
 		return err
 	}
 	for _, f := range plans {
@@ -109,50 +110,83 @@ func (a *app) anyStore() (*run.Store, func(), error) {
 	return s, func() { s.Close(); os.RemoveAll(dir) }, err
 }
 
-// speed returns how much work is done per second and job, from what is stored;
-// 0 is unknown.
-func speed(s *run.Store, e *train.Executor) (float64, error) {
+// speeds is how much work is done per second and job, by architecture; under ""
+// for all of them.
+type speeds map[string]float64
+
+// measureSpeeds learns speeds from what is stored.
+func measureSpeeds(s *run.Store, e *train.Executor) (speeds, error) {
 	ids, err := s.IDs()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	var work, took float64
+	work, took := map[string]float64{}, map[string]float64{}
 	for _, id := range ids {
 		r, err := s.Get(id)
 		if err != nil || r.Step.Train == nil || r.Status != run.Done {
 			continue // what is damaged tells nothing of speed
 		}
-		work += e.Work(r.Step)
-		took += r.Seconds
+		for _, key := range []string{r.Step.Train.Arch.Name, ""} {
+			work[key] += e.Work(r.Step)
+			took[key] += r.Seconds
+		}
 	}
-	if took == 0 {
-		return 0, nil
+	v := speeds{}
+	for key, t := range took {
+		if t > 0 {
+			v[key] = work[key] / t
+		}
 	}
-	return work / took, nil
+	return v, nil
 }
 
-func (p *planCommand) row(name string, planned []run.Planned, rate float64) planRow {
-	row := planRow{Name: name, Steps: len(planned)}
-	var work float64
-	for _, s := range planned {
-		if s.Step.Train != nil {
+// seconds returns how long a planned Step takes; ok is false if nobody knows.
+func (v speeds) seconds(p run.Planned) (s float64, ok bool) {
+	rate := v[""]
+	if t := modelOf(p.Step); t != nil && v[t.Arch.Name] > 0 {
+		rate = v[t.Arch.Name]
+	}
+	return p.Work / rate, rate > 0
+}
+
+// whole returns steps and all that they start from, each once.
+func whole(steps []run.Step) (all []run.Step) {
+	seen := map[run.ID]bool{}
+	for _, s := range steps {
+		for _, x := range append(chain(s), s) {
+			if id := x.ID(); !seen[id] {
+				seen[id] = true
+				all = append(all, x)
+			}
+		}
+	}
+	return all
+}
+
+// row sums up what is planned for steps. What stored results start from is not
+// planned, and not to run.
+func (p *planCommand) row(name string, steps []run.Step, planned []run.Planned, rates speeds) planRow {
+	row := planRow{Name: name, Steps: len(steps)}
+	for _, s := range steps {
+		if s.Train != nil {
 			row.Models++
 		}
+	}
+	for _, s := range planned {
 		if s.Action == run.Stored {
-			row.Stored++
 			continue
 		}
 		row.ToRun++
-		work += s.Work
+		if t, ok := rates.seconds(s); ok {
+			row.Seconds += t / float64(p.jobs)
+		}
 		if t := s.Step.Train; t != nil {
 			if n := 4 * int64(t.Arch.NumParams()+t.Arch.NumBuffers()); n <= run.DefaultKeepBytes {
 				row.Bytes += n
 			}
 		}
 	}
-	if rate > 0 {
-		row.Seconds = work / rate / float64(p.jobs)
-	}
+	row.Stored = row.Steps - row.ToRun
 	return row
 }
 

@@ -49,8 +49,8 @@ The fields are: ` + wrap(strings.Join(config.Keys(), " "), 78-len("The fields ar
 }
 
 func (t *trainCommand) run(ctx context.Context, names []string) error {
-	lab := t.library(ctx).lab(nil)
-	step, err := t.one(lab, names)
+	lib := t.library(ctx)
+	step, err := t.one(lib, lib.lab(nil), names)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (t *trainCommand) run(ctx context.Context, names []string) error {
 }
 
 // one returns the single Step that the flags describe.
-func (t *trainCommand) one(lab sweep.Lab, names []string) (run.Step, error) {
+func (t *trainCommand) one(lib *library, lab sweep.Lab, names []string) (run.Step, error) {
 	if len(names) == 0 {
 		p, err := config.NewPoint(append(slices.Clone(oneDefaults), t.set...))
 		if err != nil {
@@ -66,7 +66,7 @@ func (t *trainCommand) one(lab sweep.Lab, names []string) (run.Step, error) {
 		}
 		return t.lower(lab, p)
 	}
-	plans, err := t.plans(lab, names, t.figureFlags)
+	plans, err := t.plans(lib, lab, names, t.figureFlags)
 	if err != nil {
 		return run.Step{}, err
 	}

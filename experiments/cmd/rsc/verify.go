@@ -176,6 +176,7 @@ func newVerifyTheory(a *app) *cobra.Command {
 		Use: "theory", Short: "compare Theorem 1 with a simulation", Args: cobra.NoArgs,
 		Long: `theory fits ridge regression to samples of the linear model and compares weights,
 accuracies and scores with the closed form. No row may be off by more than 0.001.`,
+		Example: "  rsc verify theory\n  rsc verify theory --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			checked, err := theory.Check(c.Context(), theory.DefaultSettings())
 			if err != nil {

@@ -45,7 +45,7 @@ func (v version) String() string {
 
 func newVersion(a *app) *cobra.Command {
 	var asJSON bool
-	c := &cobra.Command{Use: "version", Short: "print what this program is", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "version", Short: "print what this program is", Args: cobra.NoArgs, Example: "  rsc version",
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return a.printJSON(currentVersion())
