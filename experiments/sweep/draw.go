@@ -32,7 +32,7 @@ var kinds = map[string]kind{
 	"heatmap":     {runs: true, needs: []string{"x"}, draw: heatmaps},
 	"table":       {runs: true, means: true, needs: []string{"metric", "series"}, draw: means},
 	"roc":         {runs: true, means: true, needs: []string{"x"}, draw: shadowAttack},
-	"lira":        {runs: true, needs: []string{"x"}, draw: likelihoodRatios},
+	"lira":        {runs: true, means: true, needs: []string{"x"}, draw: likelihoodRatios},
 	"summary":     {runs: true, needs: []string{"metric"}, draw: summary},
 	"mitigation":  {runs: true, means: true, needs: []string{"metric", "collapse"}, draw: mitigation},
 	"scoreboard":  {runs: true, means: true, needs: []string{"metric", "series"}, draw: scoreboard},
