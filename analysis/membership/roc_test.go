@@ -92,3 +92,20 @@ func TestTPRAt(t *testing.T) {
 		}
 	}
 }
+
+// The curve goes on where a rate no longer means anything, and is the rate
+// where it does.
+func TestCurve(t *testing.T) {
+	r := ROC{Members: 4, NonMembers: 100, Points: []Point{{0, 0}, {1, 0}, {1, 5}, {3, 5}, {3, 20}, {4, 20}, {4, 100}}}
+	for fpr, want := range map[float64]float64{0: .25, .049: .25, .05: .75, .19: .75, .2: 1, 1: 1} {
+		if got := r.Curve(fpr); got != want {
+			t.Errorf("Curve(%g) = %g, want %g", fpr, got, want)
+		}
+		if got := r.TPRAt(fpr); fpr >= .1 && got != want || fpr < .1 && !math.IsNaN(got) {
+			t.Errorf("TPRAt(%g) = %g beside a curve at %g", fpr, got, want)
+		}
+	}
+	if got := (ROC{NonMembers: 1, Points: []Point{{}, {0, 1}}}).Curve(.5); !math.IsNaN(got) {
+		t.Errorf("%g of no members", got)
+	}
+}
