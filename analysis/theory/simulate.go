@@ -144,17 +144,13 @@ func (m Model) repeat(s Settings, i int) (Solution, error) {
 	if err != nil {
 		return Solution{}, err
 	}
-	accuracy := func(d Distribution) float64 { return f.accuracy(m, d) }
+	result := m.Evaluate(f.w, f.b)
 	if s.Tests > 0 {
 		rng := stream(s.Seed, fmt.Sprintf("theory/test/%v/%d", m, i))
-		accuracy = func(d Distribution) float64 { return f.drawAccuracy(m, d, s.Tests, rng) }
+		result.CleanAccuracy = f.drawAccuracy(m, CleanTest, s.Tests, rng)
+		result.SpuriousAccuracy = f.drawAccuracy(m, SpuriousTest, s.Tests, rng)
 	}
-	return Solution{
-		U: f.inv() / m.Norm2Inv, V: f.sp() / m.Norm2Sp, B: f.b,
-		CleanAccuracy:    accuracy(CleanTest),
-		SpuriousAccuracy: accuracy(SpuriousTest),
-		Difference:       f.sp(),
-	}, nil
+	return result, nil
 }
 
 // A classifier is a fitted sign(w·x + b). The first half of w and of mean
@@ -217,10 +213,7 @@ func (f classifier) drawAccuracy(m Model, d Distribution, n int, rng *rand.Rand)
 // contributes T·gram·Tᵀ.
 func fit(m Model, n, dim int, gram func(n int) *mat.SymDense) (classifier, error) {
 	d := 2 * dim
-	mean := make([]float64, d)
-	for j := range mean {
-		mean[j] = math.Sqrt(pick(j < dim, m.Norm2Inv, m.Norm2Sp) / float64(dim))
-	}
+	mean := m.mean(dim)
 	inv, sp := m.variances(Training)
 	normal := mat.NewDense(d+1, d+1, nil)
 	rhs := mat.NewVecDense(d+1, nil)
