@@ -66,14 +66,16 @@ func (f *figureCommand) run(ctx context.Context, names []string) error {
 	defer store.Close()
 	all := steps(plans)
 	mine := shard.Select(all)
-	f.log.Info().Str("profile", f.profile).Msgf("%s for %s", counted(len(mine), "result"), counted(len(plans), "figure"))
+	if len(mine) > 0 {
+		f.log.Info().Str("profile", f.profile).Msgf("%s for %s", counted(len(mine), "result"), counted(len(plans), "figure"))
+	}
 	began := time.Now()
 	records, swept := f.sweep(ctx, store, mine, f.keep)
 	if ctx.Err() != nil {
 		return errors.Join(swept, context.Cause(ctx))
 	}
-	if swept != nil && records == nil {
-		return swept
+	if failed := (*run.SweepError)(nil); swept != nil && (!errors.As(swept, &failed) || failed.Cause != nil) {
+		return swept // the sweep was stopped; single steps that failed are said in the picture
 	}
 	if shard.N > 0 {
 		fmt.Fprintf(f.stdout, "shard %v: %s of %d\n", shard, counted(len(mine), "result"), len(all))

@@ -100,7 +100,7 @@ func (p *progress) show() {
 	}
 	if p.a.console.tty {
 		// A bar of a thousand parts: work is in no unit that anybody reads.
-		p.a.console.show(fmt.Sprintf("%d/%d steps, %s", p.n, p.steps, p.eta()), int64(1000*p.fraction()), 1000, false)
+		p.a.console.show(fmt.Sprintf("%d/%d steps, %s to go", p.n, p.steps, p.eta()), int64(1000*p.fraction()), 1000, false)
 	} else if time.Since(p.last) >= quietFor {
 		p.last = time.Now()
 		p.a.log.Info().Str("eta", p.eta()).Msgf("%d/%d steps, %.0f %% of the work", p.n, p.steps, 100*p.fraction())

@@ -58,13 +58,16 @@ func exportRun(s *run.Store, r run.Record, experiment string) error {
 			return err
 		}
 	}
-	const finished = 3 // RunStatus.FINISHED
+	status := 3 // RunStatus.FINISHED
+	if r.Status == run.Diverged {
+		status = 4 // RunStatus.FAILED
+	}
 	end := r.Started.Add(time.Duration(r.Seconds * float64(time.Second)))
 	if err := writeFields(filepath.Join(dir, "meta.yaml"), [][2]any{
 		{"artifact_uri", "file://" + filepath.Join(dir, "artifacts")}, {"end_time", end.UnixMilli()}, {"entry_point_name", ""},
 		{"experiment_id", mlflowExperiment}, {"lifecycle_stage", "active"}, {"run_id", uuid}, {"run_name", describe(r.Step)},
 		{"run_uuid", uuid}, {"source_name", ""}, {"source_type", 4}, {"source_version", ""}, {"start_time", r.Started.UnixMilli()},
-		{"status", finished}, {"tags", []string{}}, {"user_id", ""},
+		{"status", status}, {"tags", []string{}}, {"user_id", ""},
 	}); err != nil {
 		return err
 	}
