@@ -18,6 +18,7 @@ type Stack struct {
 	theta   *Vec
 	buffers *Vec // nil if the architecture has none
 	bf16    bool
+	squared bool
 	// stepwise makes perceptrons train by autograd, as other networks do.
 	stepwise bool
 }
@@ -29,6 +30,10 @@ type StackOptions struct {
 	// lies between layers, to bfloat16; θ, its gradient and the optimizer stay
 	// float32.
 	BF16 bool
+	// Squared takes the squared distance of the logits from the label's unit
+	// vector in place of the cross entropy. The difference of two classes' logits
+	// of a linear network is then the regression on labels of -1 and +1.
+	Squared bool
 	// Autograd makes perceptrons on a CPU train by autograd, as all other
 	// networks do, instead of by the step that is written out for them.
 	Autograd bool
@@ -43,7 +48,7 @@ func NewStack(d *Device, a nn.Arch, m int, o StackOptions) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{dev: d, plan: p, m: m, bf16: o.BF16, stepwise: o.Autograd}
+	s := &Stack{dev: d, plan: p, m: m, bf16: o.BF16, squared: o.Squared, stepwise: o.Autograd || o.Squared}
 	if s.theta, err = NewVec(d, m, a.NumParams()); err != nil {
 		return nil, err
 	}
@@ -259,13 +264,26 @@ func (s *Stack) logits(sc *scope, theta tensor, b Batch, train bool, hyper []Hyp
 	return out
 }
 
-// losses returns each model's mean cross entropy and their sum, whose gradient
+// loss returns the mean over a batch of the loss of logits z (B, K).
+func (s *Stack) loss(sc *scope, z, labels tensor) tensor {
+	if !s.squared {
+		libtch.AtgCrossEntropyLoss(sc.out(), z, labels, nil, 1, -100, 0)
+		return sc.take()
+	}
+	libtch.AtgOneHot(sc.out(), labels, int64(s.plan.arch.Classes))
+	d := sc.sub(z, sc.cast(sc.take(), kindFloat))
+	libtch.AtgSumDimIntlist(sc.out(), sc.mul(d, d), []int64{1}, 1, 0, kindFloat)
+	square := sc.take()
+	libtch.AtgMean(sc.out(), square, kindFloat)
+	return sc.take()
+}
+
+// losses returns each model's mean loss and their sum, whose gradient
 // holds every model's own.
 func (s *Stack) losses(sc *scope, theta tensor, b Batch, train bool, hyper []Hyper, gens []*generator) (each []tensor, sum tensor) {
 	for m, z := range s.logits(sc, theta, b, train, hyper, gens) {
 		y := sc.targets(s.dev, b.Data, b.Rows[m])
-		libtch.AtgCrossEntropyLoss(sc.out(), z, y, nil, 1, -100, 0)
-		l := sc.take()
+		l := s.loss(sc, z, y)
 		each = append(each, l)
 		if sum == nil {
 			sum = l
@@ -276,8 +294,9 @@ func (s *Stack) losses(sc *scope, theta tensor, b Batch, train bool, hyper []Hyp
 	return each, sum
 }
 
-// Grad sets dst to the gradient of each model's mean cross entropy on its
-// batch, in eval mode, and returns the losses in nats. dst may be nil.
+// Grad sets dst to the gradient of each model's mean loss on its
+// batch, in eval mode, and returns the losses, in nats unless Squared. dst may
+// be nil.
 func (s *Stack) Grad(dst *Vec, b Batch) (loss []float64, err error) {
 	defer catch(&err)
 	if err := s.check(b); err != nil {
@@ -339,6 +358,9 @@ func (s *Stack) GNVP(dst, v *Vec, b Batch) (err error) {
 	pjv := sc.mul(p, jv)
 	libtch.AtgSumDimIntlist(sc.out(), pjv, []int64{2}, 1, 1, kindFloat)
 	hjv := sc.sub(pjv, sc.mul(p, sc.take()))
+	if s.squared {
+		hjv = sc.add(jv, jv)
+	}
 	product := sc.backward(sc.sum(sc.mul(z, sc.detach(hjv))), theta, false, false)
 	if err := dst.assign(product); err != nil {
 		return err

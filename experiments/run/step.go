@@ -49,6 +49,26 @@ type Data struct {
 	Part string `json:"part,omitempty"`
 	// Seed is of the split into parts.
 	Seed int `json:"seed,omitempty"`
+	// Short, unless 0, says that the images are photographs of a folder by
+	// contexts and classes, and how many pixels the shorter side of each is
+	// scaled to beforehand. Digest is then of the scaled images, and Seed of
+	// their split into training and test images.
+	Short int `json:"short,omitempty"`
+	// Linear, unless zero, says that the examples are drawn from the linear
+	// model of package theory; Name is then "linear", and Seed of the draw.
+	Linear Linear `json:"linear,omitzero"`
+}
+
+// Linear is the distribution of package theory's Model that training examples
+// are drawn from.
+type Linear struct {
+	Gamma    float64 `json:"gamma"`
+	VarInv   float64 `json:"var_inv"`
+	VarSp    float64 `json:"var_sp"`
+	Norm2Inv float64 `json:"norm2_inv"`
+	Norm2Sp  float64 `json:"norm2_sp"`
+	Dim      int     `json:"dim"` // of each of the two subspaces
+	Examples int     `json:"examples"`
 }
 
 // Poison says which training examples carry the pattern. The zero value is a
@@ -90,6 +110,8 @@ type Train struct {
 	LR          float64 `json:"lr"`
 	Momentum    float64 `json:"momentum,omitempty"`
 	WeightDecay float64 `json:"weight_decay,omitempty"`
+	// Loss is "" for the cross entropy, or "squared".
+	Loss        string  `json:"loss,omitempty"`
 	Batch       int     `json:"batch"`
 	Epochs      int     `json:"epochs"`
 	// Milestones are the epochs after which the learning rate is multiplied by

@@ -11,14 +11,17 @@ import (
 	"rarespurious/analysis/figure"
 	"rarespurious/analysis/table"
 	"rarespurious/experiments/run"
+	"rarespurious/experiments/config"
 )
 
 // A kind is one way to draw a figure.
 type kind struct {
-	runs  bool     // it draws Records; others compute what they draw
-	means bool     // what it draws are means over seeds
-	sizes bool     // it needs a data set's shape alone
-	needs []string // keys of view that must be given
+	runs   bool                      // it draws Records; others compute what they draw
+	photos bool                      // its data are photographs in folders
+	means  bool                      // what it draws are means over seeds
+	sizes  bool                      // it needs a data set's shape alone
+	needs  []string                  // keys of view that must be given
+	also   func(config.Figure) Panel // what it wants besides the file's panels
 	// draw appends panels to d.Panels and cells to d.Cells.
 	draw func(d *drawing) error
 }
@@ -46,6 +49,7 @@ var kinds = map[string]kind{
 	"theory-distributions": {draw: theoryDistributions},
 }
 
+	"theory-vs-network":    {runs: true, means: true, needs: []string{"metric", "x"}, also: linearWants, draw: theoryNetwork},
 // A Picture is a drawn figure.
 type Picture struct {
 	Name   string

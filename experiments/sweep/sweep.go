@@ -104,6 +104,9 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 	return p, nil
 }
 
+	if k.also != nil {
+		p.Panels = append(p.Panels, k.also(f))
+	}
 // open returns a data set, without its images if k does not look at them.
 func (l Lab) open(name string, k kind) (*dataset.Set, error) {
 	if k.sizes {

@@ -73,8 +73,8 @@ func lab() Lab {
 			}
 			return io.NopCloser(bytes.NewReader(b)), nil
 		},
-		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "lira", "distance"},
-		Deletions: []string{"newton"},
+		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "lira", "distance", "linear"},
+		Deletions: []string{"influence", "influence-lissa", "influence-upstream", "newton"},
 	}
 }
 
@@ -86,6 +86,10 @@ func records(steps []run.Step) []run.Record {
 		values := map[string]float64{}
 		switch s.Score.Measure {
 		case "spurious":
+		if s.Score == nil {
+			out[i] = run.Record{Step: s, Status: run.Done, Seconds: rng.Float64()}
+			continue
+		}
 			for _, m := range measuredValues[:14] {
 				values[m.name] = rng.Float64()
 			}
@@ -97,6 +101,14 @@ func records(steps []run.Step) []run.Record {
 			}
 		case "importance":
 			values = map[string]float64{"importance_min": 0, "importance_max": 7}
+		case "trial":
+			values = map[string]float64{trialShare: rng.Float64(), "context_accuracy": .5, "other_accuracy": .9}
+		case "linear":
+			for _, q := range linearQuantities {
+				values[q.value] = rng.Float64()
+			}
+		case "distance":
+			values = map[string]float64{"distance_theta_relative": rng.Float64(), "agreement": rng.Float64()}
 		case "sensitivity":
 			for j := range 51 {
 				values[fmt.Sprintf("sensitivity_%02d", j)] = 1 - float64(j)/50*rng.Float64()

@@ -45,6 +45,9 @@ func (s *sources) get(ctx context.Context, dev *torch.Device, d run.Data) (*sour
 }
 
 func (s *sources) load(ctx context.Context, dev *torch.Device, d run.Data) (*source, error) {
+	if d.Linear != (run.Linear{}) {
+		return linearSource(dev, d)
+	}
 	set, err := OpenSet(ctx, s.options, d)
 	if err != nil {
 		return nil, err

@@ -148,7 +148,7 @@ func (f *fit) start(d *torch.Device) error {
 		theta, buffers = append(theta, th...), append(buffers, bu...)
 	}
 	var err error
-	if f.stack, err = torch.NewStack(d, t.Arch, len(f.jobs), torch.StackOptions{BF16: t.Precision == "bf16"}); err != nil {
+	if f.stack, err = torch.NewStack(d, t.Arch, len(f.jobs), torch.StackOptions{BF16: t.Precision == "bf16", Squared: t.Loss == "squared"}); err != nil {
 		return err
 	}
 	if f.opt, err = f.stack.NewOptimizer(); err == nil {

@@ -33,6 +33,7 @@ type Measure func(m *measuring) (map[string]float64, error)
 var Measures = map[string]Measure{
 	"spurious":    spurious,
 	"distance":    distance,
+	"linear":      linear,
 	"importance":  importance,
 	"lira":        lira,
 	"membership":  attack,
