@@ -106,12 +106,12 @@ type Train struct {
 	// fresh initialisation. A Step in From overrules both.
 	Weights string `json:"weights,omitempty"`
 
+	// Loss is "" for the cross entropy, or "squared".
+	Loss        string  `json:"loss,omitempty"`
 	Optimizer   string  `json:"optimizer"` // "adam" or "sgd"
 	LR          float64 `json:"lr"`
 	Momentum    float64 `json:"momentum,omitempty"`
 	WeightDecay float64 `json:"weight_decay,omitempty"`
-	// Loss is "" for the cross entropy, or "squared".
-	Loss        string  `json:"loss,omitempty"`
 	Batch       int     `json:"batch"`
 	Epochs      int     `json:"epochs"`
 	// Milestones are the epochs after which the learning rate is multiplied by

@@ -10,8 +10,8 @@ import (
 
 	"rarespurious/analysis/figure"
 	"rarespurious/analysis/table"
-	"rarespurious/experiments/run"
 	"rarespurious/experiments/config"
+	"rarespurious/experiments/run"
 )
 
 // A kind is one way to draw a figure.
@@ -47,9 +47,9 @@ var kinds = map[string]kind{
 	"theory-phase":         {draw: theoryPhase},
 	"theory-mechanism":     {draw: theoryMechanism},
 	"theory-distributions": {draw: theoryDistributions},
+	"theory-vs-network":    {runs: true, means: true, needs: []string{"metric", "x"}, also: linearWants, draw: theoryNetwork},
 }
 
-	"theory-vs-network":    {runs: true, means: true, needs: []string{"metric", "x"}, also: linearWants, draw: theoryNetwork},
 // A Picture is a drawn figure.
 type Picture struct {
 	Name   string

@@ -98,15 +98,15 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 	if err := errors.Join(c.problems...); err != nil {
 		return nil, err
 	}
+	if k.also != nil {
+		p.Panels = append(p.Panels, k.also(f))
+	}
 	if f.Profile == "paper" && len(unavailable) > 0 {
 		return nil, fmt.Errorf("%s: %w", f.File, errors.Join(unique(unavailable)...))
 	}
 	return p, nil
 }
 
-	if k.also != nil {
-		p.Panels = append(p.Panels, k.also(f))
-	}
 // open returns a data set, without its images if k does not look at them.
 func (l Lab) open(name string, k kind) (*dataset.Set, error) {
 	if k.sizes {

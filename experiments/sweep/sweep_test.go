@@ -84,12 +84,12 @@ func records(steps []run.Step) []run.Record {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i, s := range steps {
 		values := map[string]float64{}
-		switch s.Score.Measure {
-		case "spurious":
 		if s.Score == nil {
 			out[i] = run.Record{Step: s, Status: run.Done, Seconds: rng.Float64()}
 			continue
 		}
+		switch s.Score.Measure {
+		case "spurious":
 			for _, m := range measuredValues[:14] {
 				values[m.name] = rng.Float64()
 			}
@@ -99,8 +99,6 @@ func records(steps []run.Step) []run.Record {
 					values[m.name] = rng.Float64()
 				}
 			}
-		case "importance":
-			values = map[string]float64{"importance_min": 0, "importance_max": 7}
 		case "trial":
 			values = map[string]float64{trialShare: rng.Float64(), "context_accuracy": .5, "other_accuracy": .9}
 		case "linear":
@@ -109,6 +107,8 @@ func records(steps []run.Step) []run.Record {
 			}
 		case "distance":
 			values = map[string]float64{"distance_theta_relative": rng.Float64(), "agreement": rng.Float64()}
+		case "importance":
+			values = map[string]float64{"importance_min": 0, "importance_max": 7}
 		case "sensitivity":
 			for j := range 51 {
 				values[fmt.Sprintf("sensitivity_%02d", j)] = 1 - float64(j)/50*rng.Float64()
