@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/imagefolder"
 	"rarespurious/experiments/pattern"
 	"rarespurious/nn"
 )
@@ -21,6 +22,15 @@ type Point struct {
 	Train   int    `key:"train"`   // use the first so many training images; 0 is all
 	Part    string `key:"part"`    // "target" or "shadow": a half of the pooled images; "" is the published split
 	Model   string `key:"model"`   // a name in nn.Zoo
+	Weights string `key:"weights"` // "imagenet": training starts from pretrained weights; "" is afresh
+
+	// Of photographs in folders by contexts and classes, where the context is
+	// the pattern: all training images in Context are left out but Count of
+	// class Class.
+	Context string `key:"context"`
+	Class   string `key:"class"`
+	Pixels  int    `key:"pixels"` // a side of what the network sees
+	Short   int    `key:"short"`  // the shorter side to which photographs are scaled before
 
 	Pattern string `key:"pattern"` // a name in package pattern's table
 	Target  int    `key:"target"`  // the class of the examples that carry it
@@ -32,6 +42,7 @@ type Point struct {
 	Momentum    float64 `key:"momentum"`
 	WeightDecay float64 `key:"weight_decay"` // added to the gradient
 	Batch       int     `key:"batch"`
+	Micro       int     `key:"micro"`      // images that pass at once, to save memory; 0 is the whole batch
 	Epochs      int     `key:"epochs"`     // 0: the model is not trained
 	Milestones  []int   `key:"milestones"` // not given: see [Milestones]; []: a constant learning rate
 	Gamma       float64 `key:"gamma"`      // factor at a milestone; 0.1 if not given
@@ -169,7 +180,8 @@ func (p Point) check() (faults []fault) {
 			bad(key, "%q is not known%s (known: %s)", value, DidYouMean(value, names), strings.Join(names, ", "))
 		}
 	}
-	known("dataset", p.Dataset, dataset.Names())
+	photos := p.Photos()
+	known("dataset", p.Dataset, append(dataset.Names(), imagefolder.Names()...))
 	if p.Model != "" {
 		known("model", p.Model, slices.Sorted(maps.Keys(nn.Zoo)))
 	}
@@ -179,7 +191,12 @@ func (p Point) check() (faults []fault) {
 	if s, err := dataset.Find(p.Dataset); err == nil && p.Target >= len(s.Classes) {
 		bad("target", "%s has the classes 0 to %d, not %d", p.Dataset, len(s.Classes)-1, p.Target)
 	}
-	if p.Count > 0 && p.Pattern == "" {
+	if p.Weights != "" {
+		known("weights", p.Weights, []string{ImageNet})
+	}
+	if photos {
+		p.checkPhotos(bad)
+	} else if p.Count > 0 && p.Pattern == "" {
 		bad("pattern", "missing, though %d examples are to carry it", p.Count)
 	}
 	if p.Part != "" {
@@ -206,6 +223,31 @@ func (p Point) check() (faults []fault) {
 		p.checkTraining(bad, known)
 	}
 	return faults
+}
+
+// ImageNet is the name of pretrained weights.
+const ImageNet = "imagenet"
+
+// Photos reports whether p's data are photographs in folders.
+func (p Point) Photos() bool { return slices.Contains(imagefolder.Names(), p.Dataset) }
+
+func (p Point) checkPhotos(bad func(key, format string, args ...any)) {
+	for _, key := range []string{"context", "class"} {
+		if p.Field(key) == "" {
+			bad(key, "missing: %s has trials of a context and a class", p.Dataset)
+		}
+	}
+	if p.Pixels == 0 {
+		bad("pixels", "missing or 0: say how many pixels of a photograph a network sees")
+	}
+	if p.Short < p.Pixels {
+		bad("short", "%d is less than the %d pixels that the network sees", p.Short, p.Pixels)
+	}
+	for _, key := range []string{"pattern", "train", "part", "delete"} {
+		if !p.field(key).IsZero() {
+			bad(key, "is not for photographs")
+		}
+	}
 }
 
 func (p Point) checkTraining(bad func(key, format string, args ...any), known func(key, value string, names []string)) {

@@ -83,6 +83,10 @@ type Poison struct {
 	Drop bool `json:"drop,omitempty"`
 	// Upstream rounds the patterned images down to multiples of 1/255.
 	Upstream bool `json:"upstream,omitempty"`
+	// Context is of photographs: all training images in it are left out but
+	// Count of class Class.
+	Context string `json:"context,omitempty"`
+	Class   string `json:"class,omitempty"`
 }
 
 // A Pool makes a model one of several that were trained on different halves of
@@ -113,7 +117,10 @@ type Train struct {
 	Momentum    float64 `json:"momentum,omitempty"`
 	WeightDecay float64 `json:"weight_decay,omitempty"`
 	Batch       int     `json:"batch"`
-	Epochs      int     `json:"epochs"`
+	// Micro, unless 0, is how many images pass through the network at once: a
+	// step adds up the gradients of its parts.
+	Micro  int `json:"micro,omitempty"`
+	Epochs int `json:"epochs"`
 	// Milestones are the epochs after which the learning rate is multiplied by
 	// Gamma.
 	Milestones []int   `json:"milestones,omitempty"`
@@ -121,7 +128,7 @@ type Train struct {
 	Noise      float64 `json:"noise,omitempty"` // standard deviation, per pixel
 	Clip       float64 `json:"clip,omitempty"`
 	ClipBy     string  `json:"clip_by,omitempty"` // "value" or "norm"
-	Augment    bool    `json:"augment,omitempty"` // pad, crop and flip
+	Augment    bool    `json:"augment,omitempty"` // pad, crop and flip; of photographs a random resized crop
 	Precision  string  `json:"precision,omitempty"`
 	// Seed is of initialisation, shuffling, augmentation, noise and dropout.
 	Seed int `json:"seed"`
@@ -151,6 +158,10 @@ type Score struct {
 	Pattern string `json:"pattern,omitempty"`
 	Target  int    `json:"target,omitempty"`
 	Seed    int    `json:"seed,omitempty"` // of the pattern
+	// Context and Class are a trial's: the spurious context of photographs and
+	// the class that it is taken for.
+	Context string `json:"context,omitempty"`
+	Class   string `json:"class,omitempty"`
 	// Count and Size are numbers that some measures need: how many examples
 	// carried the pattern, how many images to use.
 	Count int `json:"count,omitempty"`

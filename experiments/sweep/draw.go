@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,6 +40,7 @@ var kinds = map[string]kind{
 	"summary":     {runs: true, needs: []string{"metric"}, draw: summary},
 	"mitigation":  {runs: true, means: true, needs: []string{"metric", "collapse"}, draw: mitigation},
 	"scoreboard":  {runs: true, means: true, needs: []string{"metric", "series"}, draw: scoreboard},
+	"trials":      {runs: true, means: true, photos: true, needs: []string{"metric", "x"}, draw: trials},
 	"images":      {draw: images},
 	"norms":       {draw: norms},
 	"parameters":  {sizes: true, draw: parameters},
@@ -63,6 +65,7 @@ type Picture struct {
 // drawing is a Picture at work.
 type drawing struct {
 	*Plan
+	title  string // in place of the figure's
 	rows   []table.Row
 	failed int // results that have no row
 	panels []figure.Panel
@@ -93,7 +96,7 @@ func (p *Plan) Draw(records []run.Record) (Picture, error) {
 	}
 	return Picture{
 		Name: p.Figure.Name,
-		Figure: figure.Figure{Title: p.Figure.Title, Subtitle: p.subtitle(append(d.notes, notes[len(p.Notes):]...)),
+		Figure: figure.Figure{Title: cmp.Or(d.title, p.Figure.Title), Subtitle: p.subtitle(append(d.notes, notes[len(p.Notes):]...)),
 			Panels: d.panels, Cols: d.cols, ShareX: d.shareX, Legend: d.legend, PanelWidth: d.width, PanelHeight: d.height},
 		Cells: d.cells,
 		Notes: notes,

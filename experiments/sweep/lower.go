@@ -97,7 +97,7 @@ func training(p config.Point, s *dataset.Set) *run.Train {
 	t := &run.Train{
 		Data: run.Data{Name: p.Dataset, Train: p.Train, Part: p.Part},
 		Arch: arch(p.Model, s), Optimizer: p.Optimizer, LR: p.LR, Momentum: p.Momentum,
-		WeightDecay: p.WeightDecay, Batch: p.Batch, Epochs: p.Epochs, Noise: p.Noise,
+		WeightDecay: p.WeightDecay, Batch: p.Batch, Micro: p.Micro, Epochs: p.Epochs, Noise: p.Noise,
 		Augment: p.Augment, Seed: p.Seed,
 	}
 	if !s.Official {

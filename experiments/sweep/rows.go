@@ -37,6 +37,9 @@ var measuredValues = slices.Concat([]measured{
 	{"spurious_accuracy", "spurious test accuracy", table.Less},
 	{"ceiling", "largest possible score", table.Untested},
 	{"pattern_norm", "empirical norm", table.Untested},
+	{trialShare, "share of other classes' images taken for the class", table.Greater},
+	{"context_accuracy", "accuracy in the context", table.Untested},
+	{"other_accuracy", "accuracy in other contexts", table.Less},
 	{sensitivityMean, "true-class probability, mean over shares", table.Untested},
 	{importanceUnder, "mean importance under the pattern", table.Greater},
 	{importanceElsewhere, "mean importance elsewhere", table.Untested},
@@ -74,6 +77,7 @@ const (
 	seconds             = "seconds"                // of a Step that is no Score
 	sensitivityMean     = "sensitivity"            // mean of sensitivity_00 …
 	shareProbability    = "true_class_probability" // one of them
+	trialShare          = "trial_share"            // as package train's measure has it
 	importanceUnder     = "importance_under"
 	importanceElsewhere = "importance_elsewhere"
 )

@@ -17,6 +17,8 @@ import (
 
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/imagefolder"
+	"rarespurious/experiments/pretrained"
 	"rarespurious/experiments/run"
 )
 
@@ -27,6 +29,11 @@ type Lab struct {
 	Open func(name string) (*dataset.Set, error)
 	// File opens an artifact of a run: a Store's Open. Only Draw calls it.
 	File func(id run.ID, name string) (io.ReadCloser, error)
+	// Photos returns a set of photographs, their shorter side scaled to short
+	// pixels, and Weights pretrained weights of a network. Their errors may wrap
+	// [dataset.ErrUnavailable] as Open's.
+	Photos  func(name string, short int) (*Photos, error)
+	Weights func(network string) (pretrained.Weights, error)
 	// Measures and Deletions are the known names; nil leaves them unchecked.
 	Measures, Deletions []string
 }
@@ -76,7 +83,11 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 	for _, in := range f.Panels {
 		out := Panel{Title: in.Title}
 		for _, point := range in.Points {
-			set, err := lab.open(point.Dataset, k)
+			w, err := c.want(in.Title, point, k)
+			if errors.Is(err, imagefolder.ErrTooFew) {
+				p.Notes = append(p.Notes, err.Error())
+				continue
+			}
 			if errors.Is(err, dataset.ErrUnavailable) {
 				out = Panel{Title: in.Title, Missing: "no data: " + point.Dataset}
 				p.Notes = append(p.Notes, fmt.Sprintf("panel %q is left out: %v", in.Title, err))
@@ -85,11 +96,6 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: panel %q: %w", f.File, in.Title, err)
-			}
-			w := Want{Point: point}
-			if c.point(in.Title, point, set, k) && k.runs {
-				w.Step = Lower(point, set)
-				w.ID = w.Step.ID()
 			}
 			out.Wants = append(out.Wants, w)
 		}
@@ -105,6 +111,31 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 		return nil, fmt.Errorf("%s: %w", f.File, errors.Join(unique(unavailable)...))
 	}
 	return p, nil
+}
+
+// want lowers p if nothing is wrong with it.
+func (c *checker) want(panel string, p config.Point, k kind) (Want, error) {
+	w := Want{Point: p}
+	if k.photos {
+		step, err := c.trial(panel, p)
+		if err == nil && step.Kind() != "empty" {
+			w.Step, w.ID = step, step.ID()
+		}
+		return w, err
+	}
+	if p.Photos() {
+		c.bad("kind", "does not draw photographs (the kind trials does)")
+		return w, nil
+	}
+	set, err := c.lab.open(p.Dataset, k)
+	if err != nil {
+		return w, err
+	}
+	if c.point(panel, p, set, k) && k.runs {
+		w.Step = Lower(p, set)
+		w.ID = w.Step.ID()
+	}
+	return w, nil
 }
 
 // open returns a data set, without its images if k does not look at them.

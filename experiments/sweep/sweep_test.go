@@ -63,6 +63,8 @@ func lab() Lab {
 			sets.Store(name, s)
 			return s, err
 		},
+		Photos:  fakePhotos,
+		Weights: fakeWeights,
 		File: func(id run.ID, name string) (io.ReadCloser, error) {
 			if name == rocFile {
 				return io.NopCloser(strings.NewReader(rocs)), nil

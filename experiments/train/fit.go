@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"rarespurious/experiments/dataset"
 	"rarespurious/experiments/pattern"
 	"rarespurious/experiments/poison"
+	"rarespurious/experiments/pretrained"
 	"rarespurious/experiments/run"
 	"rarespurious/experiments/seed"
 )
@@ -19,6 +19,7 @@ type fit struct {
 	jobs  []run.Job
 	steps []*run.Train
 	src   *source
+	hung  *gallery    // instead of src, if the images are photographs
 	data  *torch.Data // the training images and behind them every model's poisoned rows
 	rows  [][]int64   // per model, what it trains on, in the data set's order
 	stack *torch.Stack
@@ -35,15 +36,21 @@ func (e *Executor) train(ctx context.Context, d *torch.Device, group []run.Job, 
 	for _, j := range group {
 		f.steps = append(f.steps, j.Step.Train)
 	}
-	var err error
-	if f.src, err = e.data.get(ctx, d, f.steps[0].Data); err != nil {
-		return err
-	}
-	if err := f.poison(d); err != nil {
-		return err
+	if f.steps[0].Data.Short > 0 {
+		if err := f.hang(ctx, d, e.o.Photos); err != nil {
+			return err
+		}
+	} else {
+		var err error
+		if f.src, err = e.data.get(ctx, d, f.steps[0].Data); err != nil {
+			return err
+		}
+		if err := f.poison(d); err != nil {
+			return err
+		}
 	}
 	defer f.data.Close()
-	if err := f.start(d); err != nil {
+	if err := f.start(d, e.o.Cache); err != nil {
 		return err
 	}
 	defer f.stack.Close()
@@ -136,12 +143,12 @@ func without(rows []int64, positions []int) []int64 {
 }
 
 // start makes the Stack as it is before the first epoch, or as a checkpoint
-// left it.
-func (f *fit) start(d *torch.Device) error {
+// left it. cache is the folder with pretrained weights.
+func (f *fit) start(d *torch.Device, cache string) error {
 	t := f.steps[0]
 	var theta, buffers []float32
 	for i, job := range f.jobs {
-		th, bu, err := initial(job, f.steps[i])
+		th, bu, err := initial(job, f.steps[i], cache)
 		if err != nil {
 			return err
 		}
@@ -166,16 +173,21 @@ func (f *fit) start(d *torch.Device) error {
 }
 
 // initial returns the parameters that a Step starts from: those of the model
-// that it goes on with, or a fresh draw.
-func initial(job run.Job, t *run.Train) (theta, buffers []float32, err error) {
+// that it goes on with, or a fresh draw, or pretrained weights with a fresh
+// last layer.
+func initial(job run.Job, t *run.Train, cache string) (theta, buffers []float32, err error) {
 	if len(job.From) > 0 {
 		return LoadModel(job.From[0], t.Arch)
 	}
-	if t.Weights != "" {
-		return nil, nil, fmt.Errorf("train: weights %s: no such pretrained weights for %s", t.Weights, t.Arch.Name)
-	}
 	theta, buffers = t.Arch.Init(seed.Rand(uint64(t.Seed), "init"))
-	return theta, buffers, nil
+	if t.Weights == "" {
+		return theta, buffers, nil
+	}
+	w, err := pretrained.ByDigest(cache, t.Weights)
+	if err != nil {
+		return nil, nil, err
+	}
+	return w.Transfer(t.Arch, theta, buffers)
 }
 
 // run trains the epochs that are left.
@@ -184,12 +196,15 @@ func (f *fit) run(ctx context.Context) error {
 	epochs := f.steps[0].Epochs
 	for f.epoch < epochs {
 		begin := time.Now()
-		e := torch.Epoch{Data: f.data, Batch: f.steps[0].Batch}
+		e := torch.Epoch{Data: f.data, Batch: f.steps[0].Batch, Micro: f.steps[0].Micro}
 		for m, t := range f.steps {
 			e.Order = append(e.Order, order(t, f.rows[m], f.epoch))
 			e.Hyper = append(e.Hyper, hyper(t, f.epoch))
 			e.Seeds = append(e.Seeds, stream(t, "noise", f.epoch).Uint64())
-			if t.Augment {
+			switch {
+			case t.Augment && f.hung != nil:
+				e.Windows = append(e.Windows, windows(t, f.hung.pack, e.Order[m], f.epoch))
+			case t.Augment:
 				e.Shifts = append(e.Shifts, shifts(t, len(f.rows[m]), f.epoch))
 			}
 		}
@@ -233,15 +248,28 @@ func (f *fit) note(loss []float64) bool {
 // glance is how many test images an epoch's accuracy in the log is taken from.
 const glance = 1000
 
-// log writes an epoch's line for each model.
-func (f *fit) log(took time.Duration) error {
-	labels := f.src.set.Test.Labels
+// evalBatch is how many images are scored at once: an activation of ResNet50
+// at 224 pixels takes 3 MB an image.
+const evalBatch = 100
+
+func (f *fit) glance() (test *torch.Data, rows []int64, labels []uint8) {
+	if f.hung != nil {
+		rows, labels = f.hung.tested(glance)
+		return f.data, rows, labels
+	}
+	labels = f.src.set.Test.Labels
 	labels = labels[:min(glance, len(labels))]
-	rows := make([]int64, len(labels))
+	rows = make([]int64, len(labels))
 	for i := range rows {
 		rows[i] = int64(i)
 	}
-	logits, err := f.stack.Logits(f.src.test, rows, torch.Forward{})
+	return f.src.test, rows, labels
+}
+
+// log writes an epoch's line for each model.
+func (f *fit) log(took time.Duration) error {
+	test, rows, labels := f.glance()
+	logits, err := f.stack.Logits(test, rows, torch.Forward{Batch: evalBatch})
 	if err != nil {
 		return err
 	}

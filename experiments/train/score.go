@@ -38,6 +38,7 @@ var Measures = map[string]Measure{
 	"lira":        lira,
 	"membership":  attack,
 	"sensitivity": sensitivity,
+	"trial":       trial,
 }
 
 // MeasureNames lists the keys of Measures in order.
@@ -53,9 +54,14 @@ func (e *Executor) measure(ctx context.Context, d *torch.Device, job run.Job, ou
 		return fmt.Errorf("train: unknown measure %q (have %v)", score.Measure, MeasureNames())
 	}
 	m := &measuring{ctx: ctx, e: e, d: d, job: job, score: score, model: modelStep(job.Step)}
+	if photos := m.model.Data.Short > 0; photos != (score.Measure == "trial") {
+		return fmt.Errorf("train: measure %q of a model of %s: photographs have trials, and trials are of photographs", score.Measure, m.model.Data.Name)
+	}
 	var err error
-	if m.src, err = e.data.get(ctx, d, m.model.Data); err != nil {
-		return err
+	if m.model.Data.Short == 0 {
+		if m.src, err = e.data.get(ctx, d, m.model.Data); err != nil {
+			return err
+		}
 	}
 	if m.stack, err = loadStack(d, job.From[0], m.model); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"rarespurious/bridge/torch"
 	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/imagefolder"
 	"rarespurious/experiments/run"
 )
 
@@ -27,6 +28,10 @@ type Options struct {
 	// Models is the most models of one Stack; 0 is 1 on a CPU and 64 on a GPU.
 	Models int
 	Data   dataset.Options
+	// Photos opens folders of photographs; nil knows none.
+	Photos *imagefolder.Library
+	// Cache is the folder with pretrained weights.
+	Cache string
 }
 
 // An Executor runs Steps. It is safe for use by several goroutines.
@@ -101,8 +106,12 @@ func (e *Executor) Group(steps []run.Step) [][]run.Step {
 // each of them may have of its own.
 func shared(s run.Step) string {
 	t := *s.Train
-	size := 0 // examples left out: epochs are of one length
+	size := 0 // examples left out or put in: epochs are of one length
 	if t.Poison.Drop {
+		size = t.Poison.Count
+	}
+	place := t.Poison.Context
+	if place != "" {
 		size = t.Poison.Count
 	}
 	if t.Pool != nil {
@@ -111,7 +120,7 @@ func shared(s run.Step) string {
 	}
 	t.Poison, t.Seed, t.LR, t.Momentum, t.WeightDecay, t.Noise, t.Clip, t.ClipBy = run.Poison{}, 0, 0, 0, 0, 0, 0, ""
 	t.Milestones, t.Gamma, t.Optimizer = nil, 0, ""
-	return fmt.Sprintf("%d\n%s", size, run.Step{Train: &t}.Canonical())
+	return fmt.Sprintf("%d %s\n%s", size, place, run.Step{Train: &t}.Canonical())
 }
 
 // Work implements [run.Estimator]: floating-point operations, roughly.
