@@ -29,6 +29,9 @@ func curves(d *drawing) (err error) {
 		}
 		d.panels = append(d.panels, c)
 	}
+	if v.Series == "delete" {
+		d.destroyed()
+	}
 	d.stars()
 	return nil
 }

@@ -84,6 +84,9 @@ func linearWants(f config.Figure) Panel {
 
 const measureLinear = "linear"
 
+// leastRise of a score is one that has a shape.
+const leastRise = 0.05
+
 // The quantities, their values in a Record, and what they are in a CSV.
 var linearQuantities = []struct {
 	theory.Quantity
@@ -193,7 +196,7 @@ func (d *drawing) networkPanel(panel Panel) error {
 			}
 		}
 		c.Series = append(c.Series, s)
-		if len(gammas) < 2 {
+		if len(gammas) < 2 || slices.Max(rises) < leastRise {
 			continue
 		}
 		plateau, half := theory.FitPhase(gammas, rises)
@@ -205,8 +208,11 @@ func (d *drawing) networkPanel(panel Panel) error {
 		c.Series = append(c.Series, fit)
 		d.cells = append(d.cells, computed(d.Figure.Name, panel.Title, s.Name, "", "half_rise", half, 1, nil),
 			computed(d.Figure.Name, panel.Title, s.Name, "", "plateau", plateau, 1, nil))
-		d.notes = append(d.notes, fmt.Sprintf("%s, %s: the theory's shape fits best with half of the rise by γ = %.2g, %.3g examples.",
-			panel.Title, s.Name, half, half*size))
+		when := fmt.Sprintf("by γ = %.2g, %.3g examples", half, half*size)
+		if half < gammas[0] {
+			when = fmt.Sprintf("before the first γ, %.2g", gammas[0])
+		}
+		d.notes = append(d.notes, fmt.Sprintf("%s, %s: the theory's shape fits best with half of the rise %s.", panel.Title, s.Name, when))
 	}
 	c.Series = append(c.Series, figure.Series{Name: "dashed: the theory's shape, fitted", Dashed: true, Mark: figure.Line, Colour: figure.Grey})
 	return nil

@@ -91,3 +91,21 @@ func scored(c table.Cell) string {
 	}
 	return strings.ReplaceAll(text, "-", "−")
 }
+
+// leastAccuracy is the clean accuracy below which a deletion has destroyed the
+// model, whatever its score; the authors' code warns there too.
+const leastAccuracy = 0.8
+
+// destroyed says which of the drawn models are no longer of use: a score of 0 is
+// no success then.
+func (d *drawing) destroyed() {
+	var lines []string
+	for _, c := range d.cells {
+		if c.Metric == "clean_accuracy" && c.Mean < leastAccuracy {
+			lines = append(lines, fmt.Sprintf("%s, %s, %s examples: %.2f", c.Panel, c.Series, c.X, c.Mean))
+		}
+	}
+	if len(lines) > 0 {
+		d.notes = append(d.notes, fmt.Sprintf("Accuracy is below %g, so that the score means nothing: %s.", leastAccuracy, strings.Join(lines, "; ")))
+	}
+}
