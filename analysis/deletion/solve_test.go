@@ -85,6 +85,20 @@ func TestLiSSAOnBatches(t *testing.T) {
 	near(t, "x", x.x, solve(h, 0.1, v.x), 0.03*mat.Norm(mat.NewVecDense(3, v.x), 2))
 }
 
+// What the authors' recursion does not look for it survives: a growth that LiSSA
+// refuses, as long as it is finite.
+func TestUpstreamGrows(t *testing.T) {
+	double := always(times(mat.NewSymDense(1, []float64{-10}))) // h ← v + .9h + 2h
+	x := newVec(0)
+	if err := deletion.SolveUpstream(ctx, x, newVec(1), double, deletion.Upstream{Depth: 2, Repeats: 1, Damp: 0.1, Scale: 5}); err != nil {
+		t.Fatal(err)
+	}
+	near(t, "h", x.x, []float64{1 + 2.9*(1+2.9)}, 1e-12)
+	if err := deletion.SolveUpstream(ctx, x, newVec(1), double, deletion.Upstream{Depth: 1000, Repeats: 1, Damp: 0.1, Scale: 5}); !errors.Is(err, deletion.ErrDiverged) {
+		t.Errorf("error %v after 1e462, want ErrDiverged", err)
+	}
+}
+
 // The authors' recursion ends at scale·(H + scale·damp·I)⁻¹v over the number of runs.
 func TestUpstreamFixedPoint(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))

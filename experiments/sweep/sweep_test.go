@@ -76,7 +76,7 @@ func lab() Lab {
 			return io.NopCloser(bytes.NewReader(b)), nil
 		},
 		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "lira", "distance", "linear"},
-		Deletions: []string{"influence", "influence-lissa", "influence-upstream", "newton"},
+		Deletions: []string{"influence", "influence-lissa", "influence-upstream", "newton", "newton-decay"},
 	}
 }
 

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,6 +38,7 @@ var Deletions = map[string]Deletion{
 	"influence-lissa":    influenceLiSSA,
 	"influence-upstream": influenceUpstream,
 	"newton":             newton,
+	"newton-decay":       newton, // the same, so that both of its readings have a place in one figure
 }
 
 // DeletionNames lists the keys of Deletions in order.
@@ -85,6 +87,11 @@ func (e *Executor) forget(ctx context.Context, d *torch.Device, job run.Job, out
 		return err
 	}
 	values, err := method(f)
+	if errors.Is(err, deletion.ErrDiverged) {
+		job.Log.Warn().Err(err).Msg("diverged")
+		out.Status = run.Diverged
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -252,7 +252,7 @@ func TestDeletions(t *testing.T) {
 	for _, name := range train.DeletionNames() {
 		del := run.Delete{Method: name, Damping: 0.01, Examples: 300, Depth: 60, Repeats: 1, Batch: 16, Tolerance: 1e-3}
 		switch name {
-		case "newton":
+		case "newton", "newton-decay":
 			del.Damping, del.Decay = 1e-3, 1e-2
 		case "influence-upstream":
 			del.Scale, del.Batch = 500, 1
