@@ -38,7 +38,7 @@ func scoreboard(d *drawing) error {
 			d.cells = append(d.cells, cells...)
 			t.Header = append(t.Header, label(v, metric))
 			for i, name := range names {
-				text := "–"
+				text := ""
 				if j := slices.IndexFunc(cells, func(c table.Cell) bool { return c.Series == name }); j >= 0 {
 					text = scored(cells[j])
 				}
@@ -72,15 +72,15 @@ func (d *drawing) board(panel Panel, metric string) ([]table.Cell, error) {
 		Over: []string{"seed"}, Metrics: []table.Metric{{Name: metric}}})
 }
 
-// scored writes a cell with three significant digits, and its standard error
-// to the same place.
+// scored writes a cell and its standard error: shares to three places, larger
+// numbers to three digits.
 func scored(c table.Cell) string {
 	if math.IsNaN(c.Mean) {
 		return "diverged"
 	}
-	places := 2
+	places := 3
 	if c.Mean != 0 {
-		places = min(4, max(0, 2-int(math.Floor(math.Log10(math.Abs(c.Mean))))))
+		places = min(3, max(0, 2-int(math.Floor(math.Log10(math.Abs(c.Mean))))))
 	}
 	text := fmt.Sprintf("%.*f", places, c.Mean)
 	if !math.IsNaN(c.SE) {
@@ -89,7 +89,7 @@ func scored(c table.Cell) string {
 	if c.Diverged > 0 {
 		text += fmt.Sprintf(" (%d of %d)", c.N, c.N+c.Diverged)
 	}
-	return strings.ReplaceAll(text, "-", "−")
+	return text
 }
 
 // leastAccuracy is the clean accuracy below which a deletion has destroyed the
