@@ -19,6 +19,9 @@ type plan struct {
 	// widths are the layers' widths, input first, if the network is nothing but
 	// linear layers with ReLU between them; else nil.
 	widths []int64
+	// pointwise names a batch norm that sees one value per channel and image,
+	// or is "".
+	pointwise string
 }
 
 // A node is one layer. param and buffer are the positions of its first
@@ -69,6 +72,9 @@ func (p *plan) compile(in nn.Shape, layers []nn.Layer, param, buffer *int) ([]no
 		case nn.BatchNorm:
 			*param += 2
 			*buffer += 2
+			if in.H*in.W == 1 {
+				p.pointwise = l.Name
+			}
 		}
 		n.out, _ = l.OutShape(in)
 		nodes, in = append(nodes, n), n.out
@@ -141,14 +147,16 @@ func (f *pass) forward(x tensor) tensor {
 		x = f.sub(x, upload(f.scope, f.dev, a.Mean, 1, c, 1, 1))
 		x = f.div(x, upload(f.scope, f.dev, a.Std, 1, c, 1, 1))
 	}
-	if f.bf16 {
-		x = f.cast(x, kindBF16)
+	if !f.bf16 {
+		return f.apply(f.plan.nodes, x)
 	}
-	x = f.apply(f.plan.nodes, x)
-	if f.bf16 {
-		x = f.cast(x, kindFloat)
-	}
-	return x
+	// The last layer, a sliver of the work, stays float32: logits and what is
+	// measured from them are not rounded.
+	last := len(f.plan.nodes) - 1
+	x = f.apply(f.plan.nodes[:last], f.cast(x, kindBF16))
+	precise := *f
+	precise.bf16 = false
+	return precise.apply(f.plan.nodes[last:], f.cast(x, kindFloat))
 }
 
 func (f *pass) apply(nodes []node, x tensor) tensor {

@@ -92,6 +92,10 @@ func (s *Stack) Train(ctx context.Context, o *Optimizer, e Epoch) (loss []float6
 	if len(e.Hyper) != s.m || len(e.Seeds) != s.m || e.Batch < 1 || e.Micro < 0 {
 		return nil, fmt.Errorf("torch: an epoch for %d models with %d settings and %d seeds, batch %d", s.m, len(e.Hyper), len(e.Seeds), e.Batch)
 	}
+	if last := len(e.Order[0]) % e.Batch; s.plan.pointwise != "" && (e.Batch == 1 || last == 1) {
+		return nil, fmt.Errorf("torch: a batch of one image leaves %q of %s no variance to normalise by; take a batch size that does not divide %d",
+			s.plan.pointwise, s.plan.arch.Name, len(e.Order[0])-1)
+	}
 	if s.plan.widths != nil && s.dev.CPU() && !s.stepwise && e.Shifts == nil && e.Micro == 0 && e.Data.photos == nil {
 		return s.trainPerceptrons(ctx, o, e)
 	}
