@@ -1,8 +1,13 @@
 #include "shim.h"
 
+#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/GradMode.h>
 #include <dlfcn.h>
-#include <torch/torch.h>
+#include <malloc.h>
+#include <torch/headeronly/version.h>
 
 #include <cmath>
 #include <string>
@@ -21,7 +26,7 @@ rs_tensor give(Tensor t) { return new Tensor(std::move(t)); }
 template <typename F>
 int guarded(F f) {
   try {
-    at::NoGradGuard no_grad;
+    c10::AutoGradMode no_grad(false);
     f();
     return 0;
   } catch (const c10::Error& e) {
@@ -67,23 +72,12 @@ Plane plane(const rs_images& images, int64_t row) {
   return p;
 }
 
-// float(b)/255 for every byte, so that widening is a look-up.
-const float* unit() {
-  static const std::vector<float> table = [] {
-    std::vector<float> t(256);
-    for (int b = 0; b < 256; b++) t[b] = float(b) / 255.0f;
-    return t;
-  }();
-  return table.data();
-}
-
 void copy_plane(float* out, Plane p, int64_t size) {
   if (p.floats) {
     std::copy(p.floats, p.floats + size, out);
     return;
   }
-  const float* table = unit();
-  for (int64_t i = 0; i < size; i++) out[i] = table[p.bytes[i]];
+  for (int64_t i = 0; i < size; i++) out[i] = float(p.bytes[i]) / 255.0f;
 }
 
 void check_order(const rs_images& images, const int64_t* order, int64_t n) {
@@ -101,7 +95,6 @@ Tensor gather_cpu(const rs_images& images, const int64_t* order, int64_t n, cons
   Tensor out = at::empty({n, C, H, W}, at::TensorOptions(at::kFloat).memory_format(format));
   float* to = out.mutable_data_ptr<float>();
   const bool planar = !channels_last || C == 1;
-  const float* table = unit();
   for (int64_t i = 0; i < n; i++, to += size) {
     const Plane p = plane(images, order[i]);
     if (planar && !shifts) {
@@ -118,7 +111,7 @@ Tensor gather_cpu(const rs_images& images, const int64_t* order, int64_t n, cons
           float value = 0;
           if (sy >= 0 && sy < H && sx >= 0 && sx < W) {
             const int64_t at = (c * H + sy) * W + sx;
-            value = p.floats ? p.floats[at] : table[p.bytes[at]];
+            value = p.floats ? p.floats[at] : float(p.bytes[at]) / 255.0f;
           }
           to[planar ? (c * H + y) * W + x : (y * W + x) * C + c] = value;
         }
@@ -193,6 +186,11 @@ const char* rs_cpu_capability(void) {
 }
 
 void rs_thread_init(int threads) {
+  // A step frees hundreds of megabytes of activations that the next one needs
+  // again. Left to itself, malloc returns them to the kernel, and fetching them
+  // back page by page costs a sixth of the training time of a ResNet.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   at::set_num_threads(threads);
   at::globalContext().setFlushDenormal(true);
 }
@@ -207,7 +205,7 @@ int rs_load_cuda(void) {
 
 int rs_cuda_device_count(void) {
   int n = 0;
-  guarded([&] { n = at::hasCUDA() ? int(torch::cuda::device_count()) : 0; });
+  guarded([&] { n = at::hasCUDA() ? int(at::detail::getCUDAHooks().deviceCount()) : 0; });
   return n;
 }
 
@@ -309,30 +307,56 @@ int rs_update(rs_tensor theta, rs_tensor grad, rs_tensor m, rs_tensor v, int64_t
 
 namespace {
 
-// A layer's views into the flat vectors.
+// A layer's views into the flat vectors, and what its products read and write.
+// Products are of one type, float32 or bfloat16; where a tensor has that type
+// already, its copy for the products is the tensor itself.
 struct Layer {
   Tensor w, b;    // (out, in), (out)
   Tensor gw, gb;  // gradients
   Tensor mw, mb, vw, vb;
-  Tensor h;       // (batch, out): activations; the last layer's logits
-  Tensor dh;      // (batch, out): their gradient
+  Tensor low_w, low_b, low_gw;  // w, b and gw as the products have them
+  Tensor in, din;               // (batch, in): the input and its gradient; the first layer has no din
+  Tensor out, dout;             // (batch, out)
 };
 
+// The type of the products of layer l. The last layer, whose products are a
+// few per cent of the work, stays float32: logits are not rounded.
+at::ScalarType product_type(int l, int layers, bool bf16) {
+  return bf16 && l + 1 < layers ? at::kBFloat16 : at::kFloat;
+}
+
 std::vector<Layer> cut(const Tensor& theta, const Tensor& grad, const Tensor& m, const Tensor& v,
-                       const int64_t* dims, int layers, int64_t batch) {
-  std::vector<Layer> out(layers);
+                       const int64_t* dims, int layers, int64_t batch, bool bf16) {
+  std::vector<Layer> net(layers);
   int64_t at = 0;
   for (int l = 0; l < layers; l++) {
     const int64_t in = dims[l], width = dims[l + 1];
+    const auto type = product_type(l, layers, bf16);
     auto matrix = [&](const Tensor& t) { return t.narrow(0, at, in * width).view({width, in}); };
     auto vector = [&](const Tensor& t) { return t.narrow(0, at + in * width, width); };
-    out[l] = Layer{matrix(theta), vector(theta), matrix(grad), vector(grad),
-                   matrix(m),     vector(m),     matrix(v),    vector(v),
-                   at::empty({batch, width}, theta.options()), at::empty({batch, width}, theta.options())};
+    auto low = [&](const Tensor& t) { return type == at::kFloat ? t : at::empty_like(t, type); };
+    auto fresh = [&](int64_t columns) { return at::empty({batch, columns}, theta.options().dtype(type)); };
+    Layer& n = net[l];
+    n = Layer{matrix(theta), vector(theta), matrix(grad), vector(grad), matrix(m), vector(m), matrix(v), vector(v)};
+    n.low_w = low(n.w), n.low_b = low(n.b), n.low_gw = low(n.gw);
+    n.out = fresh(width);
+    n.dout = l + 1 < layers ? fresh(width) : n.out;  // logits become their gradient in place
+    if (l == 0) {
+      n.in = fresh(in);
+    } else if (net[l - 1].out.scalar_type() == type) {
+      n.in = net[l - 1].out, n.din = net[l - 1].dout;
+    } else {
+      n.in = fresh(in), n.din = fresh(in);
+    }
     at += in * width + width;
   }
   TORCH_CHECK(at == theta.numel(), "widths give ", at, " parameters, theta has ", theta.numel());
-  return out;
+  return net;
+}
+
+// Sets to to from, in to's type, unless they are one tensor.
+void convert(const Tensor& from, Tensor& to) {
+  if (!to.is_same(from)) to.copy_(from);
 }
 
 // Turns logits z (n, k) into the gradient of the mean cross entropy, in place,
@@ -353,16 +377,6 @@ double softmax_cross_entropy(Tensor& z, const int64_t* labels, const int64_t* or
   return loss;
 }
 
-// c = a b (+ bias), by float32 products or, when bf16, by products of operands
-// rounded to bfloat16 and accumulated in float32.
-void product(Tensor& c, const Tensor& a, const Tensor& b, bool bf16) {
-  if (bf16) {
-    c.copy_(at::mm(a.to(at::kBFloat16), b.to(at::kBFloat16)));
-  } else {
-    at::mm_out(c, a, b);
-  }
-}
-
 }  // namespace
 
 int rs_mlp_epoch(rs_tensor theta, rs_tensor m, rs_tensor v, int64_t* step, const int64_t* dims,
@@ -371,48 +385,42 @@ int rs_mlp_epoch(rs_tensor theta, rs_tensor m, rs_tensor v, int64_t* step, const
   return guarded([&] {
     check_order(images, order, n);
     Tensor grad = at::empty_like(tensor(theta));
-    std::vector<Layer> net = cut(tensor(theta), grad, tensor(m), tensor(v), dims, layers, std::min(batch, n));
-    Tensor x = at::empty({std::min(batch, n), dims[0]}, grad.options());
-    Tensor noise = hyper.noise > 0 ? at::empty_like(x) : Tensor();
+    std::vector<Layer> net;
+    Tensor x, noise;
     at::Generator generator = at::detail::createCPUGenerator(seed);
     Tensor count = at::zeros({}, grad.options());
 
     double total = 0;
     for (int64_t start = 0; start < n; start += batch) {
       const int64_t size = std::min(batch, n - start);
-      if (size < x.size(0)) {  // the last batch
-        x = x.narrow(0, 0, size);
-        if (noise.defined()) noise = noise.narrow(0, 0, size);
-        for (Layer& l : net) l.h = l.h.narrow(0, 0, size), l.dh = l.dh.narrow(0, 0, size);
+      if (start == 0 || size < batch) {  // the first batch and the last
+        net = cut(tensor(theta), grad, tensor(m), tensor(v), dims, layers, size, bf16);
+        x = product_type(0, layers, bf16) == at::kFloat ? net[0].in : at::empty({size, dims[0]}, grad.options());
+        noise = hyper.noise > 0 ? at::empty_like(x) : Tensor();
       }
       float* row = x.mutable_data_ptr<float>();
       for (int64_t i = 0; i < size; i++, row += dims[0]) copy_plane(row, plane(images, order[start + i]), dims[0]);
       if (noise.defined()) x.add_(noise.normal_(0, hyper.noise, generator));
 
-      const Tensor* input = &x;
       for (int l = 0; l < layers; l++) {
-        if (bf16) {
-          product(net[l].h, *input, net[l].w.t(), true);
-          net[l].h.add_(net[l].b);
-        } else {
-          at::addmm_out(net[l].h, net[l].b, *input, net[l].w.t());
-        }
-        if (l + 1 < layers) net[l].h.relu_();
-        input = &net[l].h;
+        convert(l > 0 ? net[l - 1].out : x, net[l].in);
+        convert(net[l].w, net[l].low_w);
+        convert(net[l].b, net[l].low_b);
+        at::addmm_out(net[l].out, net[l].low_b, net[l].in, net[l].low_w.t());
+        if (l + 1 < layers) net[l].out.relu_();
       }
 
-      Layer& last = net[layers - 1];
-      total += softmax_cross_entropy(last.h, labels, order + start);
+      total += softmax_cross_entropy(net[layers - 1].out, labels, order + start);
       count.fill_(double(++*step));
-      Tensor dz = last.h;
       for (int l = layers - 1; l >= 0; l--) {
-        const Tensor& in = l > 0 ? net[l - 1].h : x;
-        product(net[l].gw, dz.t(), in, bf16);
-        at::sum_out(net[l].gb, dz, {0});
+        at::mm_out(net[l].low_gw, net[l].dout.t(), net[l].in);
+        convert(net[l].low_gw, net[l].gw);
+        at::sum_out(net[l].gb, net[l].dout, {0}, /*keepdim=*/false, at::kFloat);
         if (l > 0) {
-          product(net[l - 1].dh, dz, net[l].w, bf16);
-          at::threshold_backward_out(net[l - 1].dh, net[l - 1].dh, net[l - 1].h, 0);
-          dz = net[l - 1].dh;
+          Layer& below = net[l - 1];
+          at::mm_out(net[l].din, net[l].dout, net[l].low_w);
+          convert(net[l].din, below.dout);
+          at::threshold_backward_out(below.dout, below.dout, below.out, 0);
         }
         if (hyper.clip_norm > 0) continue;  // needs the whole gradient first
         // Updated here, the layer's gradient is still in the cache.

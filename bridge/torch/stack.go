@@ -27,8 +27,8 @@ type Stack struct {
 // last digits.
 type StackOptions struct {
 	// BF16 rounds the operands of matrix products and convolutions, and what
-	// lies between layers, to bfloat16; θ, its gradient and the optimizer stay
-	// float32.
+	// lies between layers, to bfloat16; the last layer, θ, its gradient and the
+	// optimizer stay float32.
 	BF16 bool
 	// Squared takes the squared distance of the logits from the label's unit
 	// vector in place of the cross entropy. The difference of two classes' logits
