@@ -125,7 +125,7 @@ func (l *Library) scanNICO() (*Folder, error) {
 		return nil, err
 	}
 	if f.Generated || !slices.Equal(f.Contexts, TextureNames()) {
-		return nil, missing(fmt.Sprintf("%s has the contexts %s", dir, strings.Join(f.Contexts, ", ")))
+		return nil, missing(fmt.Sprintf("%s is not NICO++: it has the contexts %s", dir, strings.Join(f.Contexts, ", ")))
 	}
 	return f, nil
 }

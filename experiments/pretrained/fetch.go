@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Cache    string // folder
 	Source   string // the name of one source; "" is the first that can be had
+	Offline  bool   // only what is in the cache
 	Progress func(dataset.Progress)
 }
 
@@ -53,7 +54,7 @@ func Fetch(ctx context.Context, network string, o Options) (Weights, error) {
 
 func fetch(ctx context.Context, table []Source, network string, o Options) (Weights, error) {
 	w, err := find(table, o.Cache, network, o.Source)
-	if !errors.Is(err, dataset.ErrUnavailable) {
+	if o.Offline || !errors.Is(err, dataset.ErrUnavailable) {
 		return w, err
 	}
 	sources, err := of(table, network, o.Source)

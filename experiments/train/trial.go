@@ -6,6 +6,7 @@ import (
 
 	"rarespurious/analysis/metric"
 	"rarespurious/bridge/torch"
+	"rarespurious/experiments/imagefolder"
 )
 
 // trial measures what the model makes of a context that was missing from its
@@ -42,12 +43,17 @@ func trial(m *measuring) (map[string]float64, error) {
 	for i, row := range g.split.Test {
 		taken[row] = metric.Argmax(logits[0][i*k : (i+1)*k])
 	}
-	target := slices.Index(g.pack.Classes, m.score.Class)
-	bits := make([]float64, len(s.Test))
-	for i, row := range s.Test {
-		bits[i] = indicator(taken[row] == target)
+	values, bits := g.tally(taken, s, m.score.Context, m.score.Class)
+	return values, writeBits(m.job.Dir, bits)
+}
+
+// tally compares the classes that test images were taken for with their own.
+func (g *gallery) tally(taken map[int]int, s imagefolder.Selection, context, class string) (values map[string]float64, bits []float64) {
+	target := slices.Index(g.pack.Classes, class)
+	for _, row := range s.Test {
+		bits = append(bits, indicator(taken[row] == target))
 	}
-	place := slices.Index(g.pack.Contexts, m.score.Context)
+	place := slices.Index(g.pack.Contexts, context)
 	var here, elsewhere []float64
 	for _, row := range g.split.Test {
 		right := indicator(taken[row] == g.pack.Label(row))
@@ -58,7 +64,7 @@ func trial(m *measuring) (map[string]float64, error) {
 		}
 	}
 	return map[string]float64{"trial_share": metric.Mean(bits), "context_accuracy": metric.Mean(here),
-		"other_accuracy": metric.Mean(elsewhere)}, writeBits(m.job.Dir, bits)
+		"other_accuracy": metric.Mean(elsewhere)}, bits
 }
 
 func indicator(b bool) float64 {

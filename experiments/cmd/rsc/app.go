@@ -13,7 +13,9 @@ import (
 
 	"rarespurious/bridge/torch"
 	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/imagefolder"
 	"rarespurious/experiments/run"
+	"rarespurious/experiments/sweep"
 	"rarespurious/experiments/train"
 
 	"github.com/rs/zerolog"
@@ -30,6 +32,9 @@ type app struct {
 	results, dataDir, cache, device string
 	jobs                            int
 	offline, quiet, debug, logJSON  bool
+
+	album *imagefolder.Library // see photos
+	views map[*imagefolder.Pack]*sweep.Photos
 }
 
 // begin makes what follows from the global flags.
@@ -91,7 +96,7 @@ func (a *app) checkDevice() error {
 
 // sweep runs steps and returns their Records, with its progress shown.
 func (a *app) sweep(ctx context.Context, s *run.Store, steps []run.Step, keep bool) ([]run.Record, error) {
-	exec := train.New(train.Options{Device: a.device, Data: a.data()})
+	exec := train.New(a.training())
 	defer exec.Close()
 	p := newProgress(a)
 	defer p.close()

@@ -167,7 +167,7 @@ func (e *evalCommand) measure(ctx context.Context, step run.Step, d weights.Dict
 	if err := os.Mkdir(out, 0o755); err != nil {
 		return nil, err
 	}
-	exec := train.New(train.Options{Device: e.device, Data: e.data()})
+	exec := train.New(e.training())
 	defer exec.Close()
 	log := zerolog.Nop()
 	from := run.Parent{Record: run.Record{ID: step.From[0].ID(), Step: step.From[0], Status: run.Done,

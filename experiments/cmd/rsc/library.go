@@ -28,11 +28,13 @@ type library struct {
 	facts  string // folder for what planning needs
 	whole  bool   // images are wanted too
 	opened map[string]*dataset.Set
-	absent map[string]error // data sets that cannot be had, and why
+	absent map[string]error          // data sets that cannot be had, and why
+	photos func(sweep.Lab) sweep.Lab // completes a lab
 }
 
 func (a *app) library(ctx context.Context) *library {
-	l := &library{ctx: ctx, o: a.data(), opened: map[string]*dataset.Set{}, absent: map[string]error{}}
+	l := &library{ctx: ctx, o: a.data(), opened: map[string]*dataset.Set{}, absent: map[string]error{},
+		photos: func(lab sweep.Lab) sweep.Lab { return a.photoLab(ctx, lab) }}
 	if a.cache != "" {
 		l.facts = filepath.Join(a.cache, "facts")
 	}
@@ -41,11 +43,11 @@ func (a *app) library(ctx context.Context) *library {
 
 // lab returns what package sweep asks for. s may be nil until Draw.
 func (l *library) lab(s func() *run.Store) sweep.Lab {
-	return sweep.Lab{
+	return l.photos(sweep.Lab{
 		Open:     l.open,
 		File:     func(id run.ID, name string) (io.ReadCloser, error) { return s().Open(id, name) },
 		Measures: train.MeasureNames(), Deletions: train.DeletionNames(),
-	}
+	})
 }
 
 // open returns a data set, without its images unless l.whole is set.

@@ -66,7 +66,7 @@ func (p *planCommand) run(ctx context.Context, names []string) error {
 		return err
 	}
 	defer done()
-	exec := train.New(train.Options{Device: p.device, Data: p.data()})
+	exec := train.New(p.training())
 	defer exec.Close()
 	r := &run.Runner{Store: store, Exec: exec}
 	rates, err := measureSpeeds(store, exec)

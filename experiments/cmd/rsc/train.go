@@ -83,6 +83,9 @@ func (a *app) lower(lab sweep.Lab, p config.Point) (run.Step, error) {
 	f := config.Figure{File: "--set", Name: "train", Kind: "table", Profile: "paper",
 		View:   config.View{Metric: "clean_accuracy", Series: "pattern"},
 		Panels: []config.Panel{{Points: []config.Point{p}}}}
+	if p.Photos() {
+		f.Kind, f.View = "trials", config.View{Metric: "trial_share", X: "count"}
+	}
 	plan, err := sweep.New(f, lab)
 	if err != nil {
 		return run.Step{}, err

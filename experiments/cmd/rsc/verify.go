@@ -70,7 +70,7 @@ func (v *verifyCommand) run(ctx context.Context, prefixes []string) error {
 	if err := v.checkDevice(); err != nil {
 		return err
 	}
-	exec := train.New(train.Options{Device: v.device, Data: v.data()})
+	exec := train.New(v.training())
 	defer exec.Close()
 	p := newProgress(v.app)
 	defer p.close()

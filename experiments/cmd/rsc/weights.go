@@ -15,10 +15,10 @@ import (
 )
 
 func newWeights(a *app) *cobra.Command {
-	return group("weights", "inspect, convert and compare weights files",
+	return group("weights", "fetch, inspect, convert and compare weights files",
 		`Weights files are read in the formats .pth (new and old), .safetensors, .onnx and
 TensorFlow.js, and written as .safetensors and .pth. Nothing in a file is ever
-executed.`, newWeightsInspect(a), newWeightsConvert(a), newWeightsDiff(a))
+executed.`, newWeightsFetch(a), newWeightsInspect(a), newWeightsConvert(a), newWeightsDiff(a))
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
