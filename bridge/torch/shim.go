@@ -1,6 +1,6 @@
 package torch
 
-// #cgo CXXFLAGS: -std=c++17 -O3
+// #cgo CXXFLAGS: -std=c++17 -O3 -DRSC_NO_COMPAT
 // #include <stdlib.h>
 // #include "shim.h"
 import "C"

@@ -1,8 +1,10 @@
 #pragma once
 // gotch v0.9.1 is generated for an older libtorch. Three functions that it wraps
 // have other signatures in 2.11; these overloads have the old ones and throw, so
-// that gotch compiles unmodified. Nothing here calls them.
-#ifdef __cplusplus
+// that gotch compiles unmodified. Nothing here calls them. It is forced into
+// every C++ file; ours define RSC_NO_COMPAT to be spared libtorch's largest
+// header.
+#if defined(__cplusplus) && !defined(RSC_NO_COMPAT)
 #include <torch/torch.h>
 
 namespace at {
