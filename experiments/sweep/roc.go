@@ -71,12 +71,14 @@ func (d *drawing) lowRates(panel Panel, cells []table.Cell) *figure.Curves {
 func likelihoodRatios(d *drawing) error {
 	for _, panel := range d.Panels {
 		rows := d.of(panel)
-		cells, err := d.build(rows)
-		if err != nil {
-			return err
-		}
-		d.cells = append(d.cells, cells...)
 		for _, count := range counts(rows) {
+			// Each count by itself: rates that mean something at one have too few
+			// examples at another.
+			cells, err := d.build(with(rows, count))
+			if err != nil {
+				return err
+			}
+			d.cells = append(d.cells, cells...)
 			p := newROC(fmt.Sprintf("%s, %s spurious", panel.Title, count), "")
 			for _, c := range []struct {
 				curve, name, like string
@@ -118,6 +120,11 @@ func counts(rows []table.Row) (all []string) {
 	return all
 }
 
+// with returns the rows of one count.
+func with(rows []table.Row, count string) []table.Row {
+	return slices.DeleteFunc(slices.Clone(rows), func(r table.Row) bool { return r.Fields["count"] != count })
+}
+
 // lowest is where the axes of ROC curves begin: a figure's non-members are some
 // thousands.
 const lowest = 1e-3
@@ -140,8 +147,8 @@ func withChance(p *figure.Curves) *figure.Curves {
 // false-positive rate.
 func (d *drawing) meanROC(rows []table.Row, count, curve string) (s figure.Series, err error) {
 	var rocs []membership.ROC
-	for _, r := range rows {
-		if r.Fields["count"] != count || r.Diverged {
+	for _, r := range with(rows, count) {
+		if r.Diverged {
 			continue
 		}
 		roc, err := d.roc(r.ID, curve)

@@ -145,3 +145,24 @@ func TestMeanROC(t *testing.T) {
 		t.Errorf("the curve is called %q", s.Name)
 	}
 }
+
+// What one count has too few examples for stays in the CSV at another.
+func TestLiRACells(t *testing.T) {
+	p := plan(t, "lira", "quick", "dataset=mnist")
+	p.Panels = p.Panels[:1]
+	rs := records(p.Steps())
+	delete(rs[0].Values, "lira_tpr_at_01_spurious_online") // of 10 spurious examples
+	pic, err := p.Draw(rs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at []string
+	for _, c := range pic.Cells {
+		if c.Metric == "lira_tpr_at_01_spurious_online" {
+			at = append(at, c.X)
+		}
+	}
+	if !slices.Equal(at, []string{"100"}) || len(pic.Figure.Panels) != 2 || len(pic.Cells) != 47 {
+		t.Errorf("the rate is given at %q; %d panels, %d cells", at, len(pic.Figure.Panels), len(pic.Cells))
+	}
+}
