@@ -1,6 +1,7 @@
 package torch
 
 // #cgo CXXFLAGS: -std=c++17 -O3 -DRSC_NO_COMPAT
+// #cgo LDFLAGS: -ltorch_cpu -lc10 -ldl
 // #include <stdlib.h>
 // #include "shim.h"
 import "C"

@@ -109,7 +109,9 @@ func writeBuildFiles(dir string) error {
 	return nil
 }
 
-// environment returns the shell lines that a build needs.
+// environment returns the shell lines that a build needs. They say where
+// libraries are, not which to link: that would bind every program of the
+// module, pure Go or not, to libtorch.
 func environment(root, build string) string {
 	libs := []string{filepath.Join(root, "lib")}
 	// A Python installation keeps the CUDA libraries that libtorch needs in
@@ -125,7 +127,7 @@ func environment(root, build string) string {
 export RSC_LIBTORCH="%[5]s"
 export CGO_CFLAGS="-O1 -w"
 export CGO_CXXFLAGS="-O1 -w -std=c++17 -I%[1]s -I%[1]s/torch/csrc/api/include -include %[2]s/compat.h"
-export CGO_LDFLAGS="-L%[2]s -L%[3]s%[4]s -Wl,--no-as-needed -ltorch_cpu -lc10 -Wl,--as-needed"
+export CGO_LDFLAGS="-L%[2]s -L%[3]s%[4]s"
 `, include, build, libs[0], rpath.String(), root)
 }
 
