@@ -12,7 +12,7 @@ import (
 
 // rank orders the layers: a package may import only packages of its own top
 // folder or of one with a lower rank.
-var rank = map[string]int{"nn": 0, "bridge": 1, "analysis": 2, "experiments": 3, "configs": 3, "scripts": 4}
+var rank = map[string]int{"nn": 0, "bridge": 1, "analysis": 2, "configs": 0, "experiments": 3, "scripts": 4}
 
 // owner names the one package that may import a library.
 var owner = map[string]string{
