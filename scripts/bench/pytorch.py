@@ -51,6 +51,16 @@ def cifar10(folder):
     return torch.from_numpy(rows[:, 1:].reshape(-1, 3, 32, 32).copy()), torch.from_numpy(rows[:, 0].copy()).long()
 
 
+def kaiming(net):
+    """Draws the convolutions as the paper's networks do; with PyTorch's own start and this learning rate, the CNN dies."""
+    for m in net.modules():
+        if isinstance(m, nn.Conv2d):
+            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
+            if m.bias is not None:
+                nn.init.zeros_(m.bias)
+    return net
+
+
 def mlp():
     layers = [nn.Flatten()]
     for i, o in ((784, 256), (256, 256), (256, 256)):
@@ -60,10 +70,13 @@ def mlp():
 
 def cnn():
     conv = lambda i, o: [nn.Conv2d(i, o, 3), nn.ReLU()]
-    return nn.Sequential(
+    net = nn.Sequential(
         *conv(1, 32), *conv(32, 32), nn.MaxPool2d(2), *conv(32, 64), *conv(64, 64), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(1024, 200), nn.ReLU(), nn.Dropout(0.5), nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, 10),
     )  # fmt: skip
+    nn.init.zeros_(net[-1].weight)
+    nn.init.zeros_(net[-1].bias)
+    return kaiming(net)
 
 
 class Block(nn.Module):
@@ -97,7 +110,7 @@ def resnet20():
             blocks.append(Block(inside, out, 2 if out > inside else 1))
             inside = out
     stem = [Standardise(), nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+    return kaiming(nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)))
 
 
 NETWORKS = {"mlp": (mlp, mnist), "cnn": (cnn, mnist), "resnet20": (resnet20, cifar10)}
