@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"rarespurious/analysis/figure"
-	"rarespurious/experiments/config"
 	"rarespurious/experiments/run"
 )
 
@@ -103,57 +102,5 @@ func TestScoreboard(t *testing.T) {
 	}
 	if !strings.Contains(pic.Figure.Subtitle, "the score means nothing: MNIST, Newton, 10 examples: 0.10") || strings.Contains(pic.Figure.Subtitle, "MNIST, scratch") {
 		t.Errorf("subtitle %q does not say which models were destroyed", pic.Figure.Subtitle)
-	}
-}
-
-// The theory's models are checked before anything is drawn.
-func TestTheoryIsChecked(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*config.Figure)
-		want   string
-	}{
-		{"fig11", func(f *config.Figure) { f.Theory = nil }, "theory: has 0 models"},
-		{"fig11", func(f *config.Figure) { f.Theory[0].Vary = "nois" }, "cannot vary"},
-		{"fig11", func(f *config.Figure) { f.Theory[1].Gamma = []float64{0, 2} }, "Gamma is 2"},
-		{"fig11", func(f *config.Figure) { f.Theory[0].Gamma = []float64{0.5} }, "two ends of the axis"},
-		{"fig7", func(f *config.Figure) { f.Theory = f.Theory[:1] }, "has 1 models, kind theory-mechanism draws 2"},
-		{"fig9", func(f *config.Figure) { f.Theory[0].Inv.Norm2 = 0 }, "Norm2Inv is 0"},
-		{"fig2", func(f *config.Figure) { f.Theory = make([]config.Theory, 1) }, "kind curves draws 0"},
-	} {
-		f := load(t, c.name, "quick")
-		c.change(&f)
-		if _, err := New(f, lab()); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
-		}
-	}
-}
-
-// Noise in the theory is drawn twice: in training and test, in training only.
-func TestTheoryRows(t *testing.T) {
-	pic, err := plan(t, "fig11", "quick").Draw(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var titles []string
-	for _, p := range pic.Figure.Panels {
-		c := p.(*figure.Curves)
-		titles = append(titles, c.Title)
-		solid := 0
-		for _, s := range c.Series {
-			if !s.Dashed {
-				solid++
-			}
-			if s.Dashed && s.Name != "" && !strings.Contains(s.Name, "notebook") {
-				t.Errorf("%q: the dashed line is called %q", c.Title, s.Name)
-			}
-		}
-		if solid != 4 {
-			t.Errorf("%q, %s: %d solid lines, want 4", c.Title, c.YLabel, solid)
-		}
-	}
-	if want := []string{"noise of variance Q, in training and test", "noise of variance Q, in training only", "penalty λ"}; len(titles) != 9 ||
-		!slices.Equal(slices.Compact(titles), want) {
-		t.Errorf("rows %q, want %q", slices.Compact(titles), want)
 	}
 }
