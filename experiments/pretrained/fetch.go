@@ -65,9 +65,11 @@ func fetch(ctx context.Context, table []Source, network string, o Options) (Weig
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return Weights{}, fmt.Errorf("pretrained: %w", err)
 	}
-	report := o.Progress
-	if report == nil {
-		report = func(dataset.Progress) {}
+	report := func(p dataset.Progress) {
+		if o.Progress != nil {
+			p.Source = network
+			o.Progress(p)
+		}
 	}
 	failed := &UnavailableError{Network: network, Cache: o.Cache}
 	for _, s := range sources {

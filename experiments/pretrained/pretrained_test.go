@@ -346,6 +346,34 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
+// A kernel for inputs that are divided by something else gives what it gave.
+func TestRescale(t *testing.T) {
+	const out, in, k = 2, 3, 2
+	w := make([]float32, out*in*k*k)
+	for i := range w {
+		w[i] = float32(i%7) - 2.5
+	}
+	d := weights.Dict{weights.FromFloat32s("first", []int{1}, []float32{9}), weights.FromFloat32s("conv1.weight", []int{out, in, k, k}, w)}
+	from, to := []float32{.5, .25, 2}, []float32{1, 4, .125}
+	if err := rescale(d, "conv1.weight", from, to); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d[1].Float32s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range w {
+		const x = 1.75
+		c := i / (k * k) % in
+		if was, is := w[i]*x/from[c], got[i]*x/to[c]; was != is { // powers of two: exact
+			t.Errorf("weight %d of channel %d gives %v, gave %v", i, c, is, was)
+		}
+	}
+	if err := rescale(d[:1], "conv1.weight", from, to); !errors.Is(err, weights.ErrMismatch) {
+		t.Errorf("without the kernel: %v", err)
+	}
+}
+
 // The table names architectures that exist, and standardisations that fit them.
 func TestTable(t *testing.T) {
 	for _, s := range Table {
