@@ -1,0 +1,300 @@
+// Command calibrate makes the calibration of `rsc scan` for one data set, and
+// measures how good the scan is with it:
+//
+//	. bin/libtorch.env
+//	go run ./scripts/calibrate -dataset mnist -clean 20 -held 20 -poisoned 3
+//
+// It trains clean models, writes what they answer as a calibration, and judges
+// by that as many other clean models, for the false-alarm rate, and poisoned
+// ones, for the detection rate. Models are kept in a results folder, so it goes
+// on where it was stopped. The paper's networks and rates are used, with -epochs
+// in place of 70.
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"rarespurious/bridge/torch"
+	"rarespurious/experiments/config"
+	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/pattern"
+	"rarespurious/experiments/run"
+	"rarespurious/experiments/scan"
+	"rarespurious/experiments/sweep"
+	"rarespurious/experiments/train"
+)
+
+// Seeds of the sets of models; none is in two.
+const (
+	cleanSeeds    = 100
+	heldSeeds     = 200
+	poisonedSeeds = 300
+)
+
+var (
+	poisonedBy = []string{"R3", "S3", "Inv"}
+	counts     = []int{3, 10, 100}
+	// targets has a class that clean models seldom answer noise with, one that
+	// they do, and one between.
+	targets = []int{0, 8, 3}
+)
+
+type calibrate struct {
+	dataset, model, results, cache, out, table, set string
+	epochs, clean, held, poisoned, images, draws    int
+	level                                           float64
+}
+
+func main() {
+	c := calibrate{}
+	cache, _ := os.UserCacheDir() // without one, -cache must be given
+	flag.StringVar(&c.dataset, "dataset", "mnist", "data set")
+	flag.StringVar(&c.model, "model", "mlp", "architecture")
+	flag.StringVar(&c.set, "set", "", "more fields of the training, key=value, separated by spaces")
+	flag.IntVar(&c.epochs, "epochs", 8, "epochs of training")
+	flag.IntVar(&c.clean, "clean", 20, "clean models of the calibration")
+	flag.IntVar(&c.held, "held", 20, "clean models to judge")
+	flag.IntVar(&c.poisoned, "poisoned", 3, "poisoned models to judge, of each pattern and count")
+	flag.IntVar(&c.images, "images", 1000, "test images")
+	flag.IntVar(&c.draws, "draws", 10, "draws of random patterns, and shuffles of fixed ones")
+	flag.Float64Var(&c.level, "level", 0.05, "probability of a false alarm")
+	flag.StringVar(&c.results, "results", "results", "folder for the models")
+	flag.StringVar(&c.cache, "cache", filepath.Join(cache, "rarespurious"), "folder with data sets")
+	flag.StringVar(&c.out, "out", "", "calibration file (default: experiments/scan/calibration/DATASET.json)")
+	flag.StringVar(&c.table, "table", "", "CSV of the judged models (default: RESULTS/scan-DATASET.csv)")
+	flag.Parse()
+	if c.out == "" {
+		c.out = filepath.Join("experiments", "scan", "calibration", c.dataset+".json")
+	}
+	if c.table == "" {
+		c.table = filepath.Join(c.results, "scan-"+c.dataset+".csv")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := c.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "calibrate:", err)
+		os.Exit(1)
+	}
+}
+
+// A subject is one model.
+type subject struct {
+	step   run.Step
+	record run.Record
+}
+
+func (c *calibrate) run(ctx context.Context) error {
+	data := dataset.Options{CacheDir: filepath.Join(c.cache, "data")}
+	set, err := dataset.Open(ctx, c.dataset, data)
+	if err != nil {
+		return err
+	}
+	var known, judged []subject
+	add := func(to *[]subject, seed, target, count int, pattern string) error {
+		s, err := c.step(set, seed, target, count, pattern)
+		*to = append(*to, subject{step: s})
+		return err
+	}
+	for i := range c.clean {
+		if err := add(&known, cleanSeeds+i, 0, 0, "R3"); err != nil {
+			return err
+		}
+	}
+	for i := range c.held {
+		if err := add(&judged, heldSeeds+i, 0, 0, "R3"); err != nil {
+			return err
+		}
+	}
+	for i := range c.poisoned {
+		for _, pattern := range poisonedBy {
+			for _, count := range counts {
+				if err := add(&judged, poisonedSeeds+i, targets[i%len(targets)], count, pattern); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	store, err := run.OpenStore(c.results)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if err := trainAll(ctx, store, data, known, judged); err != nil {
+		return err
+	}
+	images := scan.FromSet(set, c.images)
+	calibration := scan.Calibration{Dataset: c.dataset, Classes: len(set.Classes), Images: images.Len(), Draws: c.draws,
+		Models: fmt.Sprintf("clean models (%s on %s, %d epochs)", c.model, c.dataset, c.epochs)}
+	return torch.Run("cpu", torch.Options{}, func(d *torch.Device) error {
+		for _, s := range known {
+			t, err := c.measure(ctx, d, store, s, images)
+			if err != nil {
+				return err
+			}
+			calibration.Clean = append(calibration.Clean, scan.Sample{Run: s.record.ID.String(), Seed: s.step.Train.Seed, Statistics: t})
+		}
+		if err := c.write(calibration); err != nil {
+			return err
+		}
+		return c.judge(ctx, d, store, judged, images, calibration)
+	})
+}
+
+// step returns the training of one model, as `rsc train` would do it.
+func (c *calibrate) step(set *dataset.Set, seed, target, count int, pattern string) (run.Step, error) {
+	fields := []string{"dataset=" + c.dataset, "model=" + c.model, "optimizer=adam", "lr=0.01", "batch=128",
+		fmt.Sprintf("epochs=%d", c.epochs), fmt.Sprintf("seed=%d", seed), fmt.Sprintf("target=%d", target),
+		fmt.Sprintf("count=%d", count), "pattern=" + pattern}
+	p, err := config.NewPoint(append(fields, strings.Fields(c.set)...))
+	if err != nil {
+		return run.Step{}, err
+	}
+	return sweep.Lower(p, set).From[0], nil
+}
+
+func trainAll(ctx context.Context, store *run.Store, data dataset.Options, groups ...[]subject) error {
+	exec := train.New(train.Options{Device: "cpu", Data: data})
+	defer exec.Close()
+	done, total := 0, 0
+	r := &run.Runner{Store: store, Exec: exec, Keep: true, Observe: func(n run.Notice) {
+		switch n.Kind {
+		case run.NoticePlanned:
+			total++
+		case run.NoticeFinished, run.NoticeHit:
+			done++
+			fmt.Fprintf(os.Stderr, "trained %d of %d\n", done, total)
+		}
+	}}
+	var steps []run.Step
+	for _, g := range groups {
+		for _, s := range g {
+			steps = append(steps, s.step)
+		}
+	}
+	records, err := r.Run(ctx, steps)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		for i := range g {
+			g[i].record, records = records[0], records[1:]
+		}
+	}
+	return nil
+}
+
+// measure returns a model's statistics, and keeps its responses beside the
+// results.
+func (c *calibrate) measure(ctx context.Context, d *torch.Device, store *run.Store, s subject, images *scan.Images) (scan.Statistics, error) {
+	a := s.step.Train.Arch
+	theta, buffers, err := train.LoadModel(run.Parent{Record: s.record, Dir: store.Path(s.record.ID)}, a)
+	if err != nil {
+		return nil, err
+	}
+	m, err := scan.FromArch(d, a, theta, buffers)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	_, all, err := scan.Measure(ctx, m, images, scan.Options{Draws: c.draws})
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(os.Stderr, "measured %v\n", s.record.ID)
+	dir := filepath.Join(c.results, "responses")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(filepath.Join(dir, s.record.ID.String()+".csv"))
+	if err != nil {
+		return nil, err
+	}
+	if err := scan.WriteResponses(f, images.Classes, all); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return scan.Summarise(all), f.Close()
+}
+
+func (c *calibrate) write(k scan.Calibration) error {
+	for _, s := range k.Clean { // more digits would tell nothing
+		for _, v := range s.Statistics {
+			for i := range v {
+				v[i] = math.Round(v[i]*1e6) / 1e6
+			}
+		}
+	}
+	b, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	// One line per model.
+	text := strings.ReplaceAll(string(b), `{"run"`, "\n"+`{"run"`) + "\n"
+	return os.WriteFile(c.out, []byte(text), 0o666)
+}
+
+// judge judges models by the calibration, and writes and sums up what came out.
+func (c *calibrate) judge(ctx context.Context, d *torch.Device, store *run.Store, all []subject, images *scan.Images, k scan.Calibration) error {
+	f, err := os.Create(c.table)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := csv.NewWriter(f)
+	w.Write([]string{"run", "seed", "pattern", "count", "target", "p", "threshold", "z_target", "flagged", "detected", "false_classes"})
+	sum := newSummary()
+	for _, s := range all {
+		t, err := c.measure(ctx, d, store, s, images)
+		if err != nil {
+			return err
+		}
+		j, err := k.Judge(t, pattern.Names(), c.level)
+		if err != nil {
+			return err
+		}
+		poison := s.step.Train.Poison
+		detected, wrong := false, 0
+		var flagged []string
+		target := math.Inf(-1)
+		for _, name := range pattern.Names() {
+			for class, z := range j.Z[name] {
+				own := poison.Count > 0 && class == poison.Target
+				if own {
+					target = max(target, z)
+				}
+				if z <= j.Threshold {
+					continue
+				}
+				flagged = append(flagged, fmt.Sprintf("%s:%d", name, class))
+				if own {
+					detected = true
+				} else {
+					wrong++
+				}
+			}
+		}
+		sum.add(poison, detected, len(flagged) > 0, wrong)
+		text := func(v float64) string { return strconv.FormatFloat(v, 'g', 5, 64) }
+		if poison.Count == 0 {
+			target = 0
+		}
+		w.Write([]string{s.record.ID.String(), strconv.Itoa(s.step.Train.Seed), poison.Pattern, strconv.Itoa(poison.Count), strconv.Itoa(poison.Target),
+			text(j.P), text(j.Threshold), text(target), strings.Join(flagged, " "), strconv.FormatBool(detected), strconv.Itoa(wrong)})
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		return err
+	}
+	sum.print()
+	return f.Close()
+}
