@@ -79,11 +79,11 @@ func TestScoreboard(t *testing.T) {
 	}
 	for _, panel := range pic.Figure.Panels {
 		table := panel.(*figure.Table)
-		if len(table.Header) != 6 || len(table.Rows) < 8 {
+		if len(table.Header) != 7 || len(table.Rows) < 8 {
 			t.Fatalf("%q: %d rows under %q", table.Title, len(table.Rows), table.Header)
 		}
 		for _, row := range table.Rows {
-			if len(row) != 6 || slices.Contains(row, "") {
+			if len(row) != 7 || slices.Contains(row, "") {
 				t.Errorf("%q: row %q lacks a value", table.Title, row)
 			}
 		}

@@ -61,6 +61,7 @@ var measuredValues = slices.Concat([]measured{
 	{"distance_probability", "distance of the probabilities", table.Untested},
 	{"agreement", "share of equal predictions", table.Untested},
 	{"parameters", "parameters", table.Untested},
+	{"deleted_auc", "AUC on the deleted examples", table.Untested},
 	{"linear_u", "weight of the invariant feature", table.Untested},
 	{"linear_v", "weight of the spurious feature", table.Untested},
 	{"linear_b", "bias", table.Untested},

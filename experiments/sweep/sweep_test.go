@@ -75,7 +75,7 @@ func lab() Lab {
 			}
 			return io.NopCloser(bytes.NewReader(b)), nil
 		},
-		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "lira", "distance", "linear"},
+		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "lira", "distance", "deleted", "linear"},
 		Deletions: []string{"influence", "influence-lissa", "influence-upstream", "newton", "newton-decay"},
 	}
 }
@@ -107,6 +107,8 @@ func records(steps []run.Step) []run.Record {
 			for _, q := range linearQuantities {
 				values[q.value] = rng.Float64()
 			}
+		case "deleted":
+			values = map[string]float64{"deleted_auc": rng.Float64()}
 		case "distance":
 			values = map[string]float64{"distance_theta_relative": rng.Float64(), "agreement": rng.Float64()}
 		case "importance":

@@ -32,6 +32,7 @@ type Measure func(m *measuring) (map[string]float64, error)
 // Measures lists what a Score can measure. Adding one is a line and a function.
 var Measures = map[string]Measure{
 	"spurious":    spurious,
+	"deleted":     remembered,
 	"distance":    distance,
 	"linear":      linear,
 	"importance":  importance,
