@@ -63,9 +63,9 @@ func newRoot(a *app) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("work", newFigure(a), newPlan(a), newTrain(a), newEval(a))
-	add("trust", newRuns(a), newAudit(a), newVerify(a), newStore(a))
-	add("parts", newData(a), newWeights(a), newDoctor(a))
+	add("work", newFigure(a), newPlan(a), newTrain(a), newEval(a), newDeletionCheck(a))
+	add("trust", newRuns(a), newAudit(a), newVerify(a), newStore(a), newScan(a))
+	add("parts", newData(a), newWeights(a), newExport(a), newDoctor(a))
 	root.AddCommand(newVersion(a))
 	return root
 }
