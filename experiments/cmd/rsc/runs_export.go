@@ -23,7 +23,8 @@ func newRunsExport(a *app) *cobra.Command {
 
   csv     one line per run, a column per setting and value, to standard output
   jsonl   one JSON object per line, to standard output
-  mlflow  MLflow's file store in a new folder, for mlflow ui --backend-store-uri`,
+  mlflow  MLflow's file store in a new folder, for mlflow ui --backend-store-uri;
+          a recent MLflow opens it if MLFLOW_ALLOW_FILE_STORE=true is set`,
 		Example: `  rsc runs export > runs.csv
   rsc runs export --format jsonl | jq .values
   rsc runs export --format mlflow --out mlruns`,
