@@ -24,6 +24,9 @@ import (
 	"rarespurious/nn"
 )
 
+// ErrUnknown reports a network or a source that the [Table] does not have.
+var ErrUnknown = errors.New("not known")
+
 // A Source is a place that has a network's weights.
 type Source struct {
 	Network string // as people call it: "resnet50"
@@ -86,9 +89,9 @@ func of(table []Source, network, name string) ([]Source, error) {
 	}
 	switch {
 	case len(names) == 0:
-		return nil, fmt.Errorf("pretrained: no weights of %q (known: %s)", network, strings.Join(slices.Compact(networks), ", "))
+		return nil, fmt.Errorf("pretrained: weights of %q are %w (known: %s)", network, ErrUnknown, strings.Join(slices.Compact(networks), ", "))
 	case len(found) == 0:
-		return nil, fmt.Errorf("pretrained: %s has no source %q (known: %s)", network, name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("pretrained: source %q of %s is %w (known: %s)", name, network, ErrUnknown, strings.Join(names, ", "))
 	}
 	return found, nil
 }

@@ -302,9 +302,9 @@ func TestFetchFaults(t *testing.T) {
 	if _, err := fetch(ctx, []Source{s}, "toy", Options{Cache: t.TempDir()}); !errors.Is(err, stop) {
 		t.Errorf("cancelled: %v", err)
 	}
-	for want, ask := range map[string][2]string{`no weights of "top" (known: toy)`: {"top", ""}, `no source "v9" (known: v1)`: {"toy", "v9"}} {
+	for want, ask := range map[string][2]string{`weights of "top" are not known (known: toy)`: {"top", ""}, `source "v9" of toy is not known (known: v1)`: {"toy", "v9"}} {
 		_, err := fetch(context.Background(), []Source{s}, ask[0], Options{Cache: t.TempDir(), Source: ask[1]})
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: error %v", ask, err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"rarespurious/bridge/weights"
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/imagefolder"
+	"rarespurious/experiments/pretrained"
 	"rarespurious/experiments/run"
 
 	"github.com/spf13/cobra"
@@ -36,6 +38,7 @@ func badInputf(format string, args ...any) error { return badInput{fmt.Errorf(fo
 var inputErrors = []error{
 	config.ErrInvalid, dataset.ErrMalformed, dataset.ErrUnavailable, torch.ErrNoDevice, run.ErrNotExist,
 	weights.ErrFormat, weights.ErrInvalid, weights.ErrUnsupported, weights.ErrMismatch,
+	imagefolder.ErrNoImages, pretrained.ErrUnknown,
 }
 
 // status returns the exit status for what a command returned.
@@ -51,6 +54,9 @@ func (a *app) status(ctx context.Context, err error) int {
 		return statusFailed // whatever made a step fail
 	}
 	if bad := (badInput{}); errors.As(err, &bad) || !a.began {
+		return statusBadInput
+	}
+	if unreadable := (*imagefolder.UnreadableError)(nil); errors.As(err, &unreadable) {
 		return statusBadInput
 	}
 	for _, e := range inputErrors {
