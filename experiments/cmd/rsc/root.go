@@ -64,7 +64,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("work", newFigure(a), newPlan(a), newTrain(a), newEval(a), newDeletionCheck(a))
-	add("trust", newRuns(a), newAudit(a), newVerify(a), newStore(a), newScan(a))
+	add("trust", newRuns(a), newAudit(a), newReport(a), newVerify(a), newStore(a), newScan(a))
 	add("parts", newData(a), newWeights(a), newExport(a), newDoctor(a))
 	root.AddCommand(newVersion(a))
 	return root

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"rarespurious/experiments/report"
+	"rarespurious/experiments/run"
+
+	"github.com/spf13/cobra"
+)
+
+func newReport(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "report", Short: "write all results as pages for a browser", Args: cobra.NoArgs,
+		Long: `report audits the results folder and writes index.html into it, with every
+figure, its table, and a page for each run. The pages need no network.`,
+		Example: "  rsc report",
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := a.readStore()
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			audit, err := run.Audit(s)
+			if err != nil {
+				return err
+			}
+			audited, err := a.auditFigures(c.Context(), s)
+			if err != nil {
+				return err
+			}
+			var figures []report.Figure
+			for _, f := range audited {
+				audit.Problems = append(audit.Problems, f.problems...)
+				audit.Notes = append(audit.Notes, f.notes...)
+				var d drawn // the audit tells what is wrong with it
+				if b, err := os.ReadFile(filepath.Join(a.results, f.Name, f.Name+".json")); err == nil {
+					_ = json.Unmarshal(b, &d)
+				}
+				figures = append(figures, report.Figure{Name: f.Name, Profile: f.Profile, Notes: d.Notes, State: f.State})
+			}
+			path, err := report.Write(s, audit, figures)
+			if err == nil {
+				fmt.Fprintln(a.stdout, path)
+			}
+			return err
+		},
+	}
+}
