@@ -30,6 +30,7 @@ func curves(d *drawing) (err error) {
 		d.panels = append(d.panels, c)
 	}
 	if v.Series == "delete" {
+		d.hidden(metricsOf(v)[0])
 		d.destroyed()
 	}
 	d.stars()

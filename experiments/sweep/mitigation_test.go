@@ -92,7 +92,10 @@ func TestScoreboard(t *testing.T) {
 	steps := p.Steps()
 	rs := records(steps)
 	for i, s := range steps {
-		rs[i].Values["clean_accuracy"] = 0.97
+		rs[i].Values["clean_accuracy"], rs[i].Values["spurious_score"] = 0.97, 0.9
+		if s.From[0].Train != nil && s.From[0].Train.Poison.Drop {
+			rs[i].Values["spurious_score"] = 0
+		}
 		if d := s.From[0].Delete; d != nil && d.Method == "newton" {
 			rs[i].Values["clean_accuracy"] = 0.1
 		}
@@ -102,5 +105,8 @@ func TestScoreboard(t *testing.T) {
 	}
 	if !strings.Contains(pic.Figure.Subtitle, "the score means nothing: MNIST, Newton, 10 examples: 0.10") || strings.Contains(pic.Figure.Subtitle, "MNIST, scratch") {
 		t.Errorf("subtitle %q does not say which models were destroyed", pic.Figure.Subtitle)
+	}
+	if !strings.Contains(pic.Figure.Subtitle, "On the line of original lie influence, influence (LiSSA), influence (upstream), Newton.") {
+		t.Errorf("subtitle %q does not say which lines hide one another", pic.Figure.Subtitle)
 	}
 }

@@ -109,3 +109,37 @@ func (d *drawing) destroyed() {
 		d.notes = append(d.notes, fmt.Sprintf("Accuracy is below %g, so that the score means nothing: %s.", leastAccuracy, strings.Join(lines, "; ")))
 	}
 }
+
+// hidden names the series that cannot be told from a panel's first one, on whose
+// line they lie: no further apart than a marker is high.
+func (d *drawing) hidden(metric string) {
+	const marker = 0.01
+	var lines []string
+	for _, panel := range d.Panels {
+		first := map[string]float64{} // by x
+		apart := map[string]bool{}
+		var names []string
+		for _, c := range d.cells {
+			if c.Panel != panel.Title || c.Metric != metric {
+				continue
+			}
+			if !slices.Contains(names, c.Series) {
+				names = append(names, c.Series)
+			}
+			if c.Series == names[0] {
+				first[c.X] = c.Mean
+			}
+			apart[c.Series] = apart[c.Series] || !(math.Abs(c.Mean-first[c.X]) < marker)
+		}
+		if len(names) == 0 {
+			continue
+		}
+		on := slices.DeleteFunc(names[1:], func(name string) bool { return apart[name] })
+		if len(on) > 0 {
+			lines = append(lines, fmt.Sprintf("%s: on the line of %s lie %s", panel.Title, names[0], strings.Join(on, ", ")))
+		}
+	}
+	if len(lines) > 0 {
+		d.notes = append(d.notes, grouped(lines))
+	}
+}
