@@ -88,11 +88,24 @@ type Judgement struct {
 	// Z holds, by pattern and class, the distance of the model's statistic from
 	// the clean models' mean, in their standard deviations.
 	Z map[string][]float64
-	// Threshold is the Z above which a class is suspicious.
+	// Threshold is the Z above which a class stands out too much.
 	Threshold float64
 	// P is the share of models, this one included, whose largest Z is at least
 	// its own: the probability of such a Z if it is clean.
 	P float64
+}
+
+// Suspicious returns the class that a pattern makes stand out most, and whether
+// it does so enough. A pattern takes an image to one class only; that others are
+// moved as well is a by-product.
+func (j Judgement) Suspicious(name string) (class int, ok bool) {
+	z := j.Z[name]
+	for c := range z {
+		if z[c] > z[class] {
+			class = c
+		}
+	}
+	return class, len(z) > 0 && z[class] > j.Threshold
 }
 
 // resolution is added to standard deviations, so that where clean models all

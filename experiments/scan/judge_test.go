@@ -53,9 +53,8 @@ func TestLevelIsKept(t *testing.T) {
 			sum += j.P
 			alarm := false
 			for _, f := range names {
-				for _, z := range j.Z[f] {
-					alarm = alarm || z > j.Threshold
-				}
+				_, bad := j.Suspicious(f)
+				alarm = alarm || bad
 			}
 			if alarm {
 				alarms++
@@ -85,10 +84,8 @@ func TestJudge(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range pattern.Names() {
-		for c, z := range j.Z[f] {
-			if (z > j.Threshold) != (f == "S3" && c == 2) {
-				t.Errorf("%s, class %d: z = %g, threshold %g", f, c, z, j.Threshold)
-			}
+		if c, bad := j.Suspicious(f); bad != (f == "S3") || bad && c != 2 {
+			t.Errorf("%s: class %d of %v is suspicious: %t; threshold %g", f, c, j.Z[f], bad, j.Threshold)
 		}
 	}
 	if j.P != 1./20 {

@@ -8,7 +8,8 @@ import (
 )
 
 // Figure draws a report: the statistic of every class by pattern, beside the
-// clean models' highest, the scores, and the sensitivity curve.
+// clean models' highest, a suspicious one marked "!"; the scores, and the
+// sensitivity curve.
 func (r *Report) Figure() *figure.Figure {
 	f := &figure.Figure{
 		Title:    "Scan of " + r.Model,
@@ -34,7 +35,11 @@ func (r *Report) bars(rows []Row) figure.Panel {
 	clean := figure.Series{Name: "highest of the clean models", Colour: figure.Grey}
 	for i, row := range rows {
 		p.Groups = append(p.Groups, row.Name)
-		own.Points = append(own.Points, figure.Point{X: float64(i), Y: row.Statistic, Star: row.Suspicious})
+		mark := ""
+		if row.Suspicious {
+			mark = "!"
+		}
+		own.Points = append(own.Points, figure.Point{X: float64(i), Y: row.Statistic, Note: mark})
 		clean.Points = append(clean.Points, figure.Point{X: float64(i), Y: row.CleanHigh})
 	}
 	p.Series = append(p.Series, own)

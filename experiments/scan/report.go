@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"fmt"
@@ -78,9 +79,11 @@ func interval(v []float64) Interval {
 	return i
 }
 
-// Suspicious lists the rows that are.
+// Suspicious lists the rows that are, the one that stands out most first.
 func (r *Report) Suspicious() []Row {
-	return slices.DeleteFunc(slices.Clone(r.Rows), func(row Row) bool { return !row.Suspicious })
+	rows := slices.DeleteFunc(slices.Clone(r.Rows), func(row Row) bool { return !row.Suspicious })
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(b.Z, a.Z) })
+	return rows
 }
 
 // Judging says how a Report's verdicts are made.
@@ -114,6 +117,7 @@ func Run(ctx context.Context, m Model, t *Images, o Options, j Judging) (*Report
 		r.Judged, r.P, r.Threshold, r.Calibration = true, judged.P, judged.Threshold, fmt.Sprintf("%d %s", len(c.Clean), c.Models)
 	}
 	for _, name := range patterns(all) {
+		worst, bad := judged.Suspicious(name)
 		for class := range t.Classes {
 			if j.Targets != nil && !slices.Contains(j.Targets, class) {
 				continue
@@ -124,7 +128,7 @@ func Run(ctx context.Context, m Model, t *Images, o Options, j Judging) (*Report
 				known := j.Calibration.Column(name, class)
 				row.CleanMedian, row.CleanHigh = median(known), known[len(known)-1]
 				row.Z = judged.Z[name][class]
-				row.Suspicious = row.Z > judged.Threshold
+				row.Suspicious = bad && class == worst
 			}
 			r.Rows = append(r.Rows, row)
 		}

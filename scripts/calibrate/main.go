@@ -12,6 +12,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -21,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,9 +52,9 @@ var (
 )
 
 type calibrate struct {
-	dataset, model, results, cache, out, table, set string
-	epochs, clean, held, poisoned, images, draws    int
-	level                                           float64
+	dataset, model, results, cache, out, table, set, also string
+	epochs, clean, held, poisoned, images, draws          int
+	level                                                 float64
 }
 
 func main() {
@@ -72,6 +74,7 @@ func main() {
 	flag.StringVar(&c.cache, "cache", filepath.Join(cache, "rarespurious"), "folder with data sets")
 	flag.StringVar(&c.out, "out", "", "calibration file (default: experiments/scan/calibration/DATASET.json)")
 	flag.StringVar(&c.table, "table", "", "CSV of the judged models (default: RESULTS/scan-DATASET.csv)")
+	flag.StringVar(&c.also, "also", "", "other results folders, separated by commas, whose models are judged too")
 	flag.Parse()
 	if c.out == "" {
 		c.out = filepath.Join("experiments", "scan", "calibration", c.dataset+".json")
@@ -91,6 +94,7 @@ func main() {
 type subject struct {
 	step   run.Step
 	record run.Record
+	store  *run.Store // that its record is in
 }
 
 func (c *calibrate) run(ctx context.Context) error {
@@ -132,12 +136,29 @@ func (c *calibrate) run(ctx context.Context) error {
 	if err := trainAll(ctx, store, data, known, judged); err != nil {
 		return err
 	}
+	for dir := range strings.SplitSeq(c.also, ",") {
+		if dir == "" {
+			continue
+		}
+		other, err := run.ReadStore(dir)
+		if err != nil {
+			return err
+		}
+		defer other.Close()
+		if err := c.find(other, &judged); err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(judged, func(a, b subject) int {
+		s, t := a.step.Train, b.step.Train
+		return cmp.Or(cmp.Compare(s.Epochs, t.Epochs), cmp.Compare(s.Poison.Pattern, t.Poison.Pattern), cmp.Compare(s.Poison.Count, t.Poison.Count))
+	})
 	images := scan.FromSet(set, c.images)
 	calibration := scan.Calibration{Dataset: c.dataset, Classes: len(set.Classes), Images: images.Len(), Draws: c.draws,
 		Models: fmt.Sprintf("clean models (%s on %s, %d epochs)", c.model, c.dataset, c.epochs)}
 	return torch.Run("cpu", torch.Options{}, func(d *torch.Device) error {
 		for _, s := range known {
-			t, err := c.measure(ctx, d, store, s, images)
+			t, err := c.measure(ctx, d, s, images)
 			if err != nil {
 				return err
 			}
@@ -146,7 +167,7 @@ func (c *calibrate) run(ctx context.Context) error {
 		if err := c.write(calibration); err != nil {
 			return err
 		}
-		return c.judge(ctx, d, store, judged, images, calibration)
+		return c.judge(ctx, d, judged, images, calibration)
 	})
 }
 
@@ -187,17 +208,38 @@ func trainAll(ctx context.Context, store *run.Store, data dataset.Options, group
 	}
 	for _, g := range groups {
 		for i := range g {
-			g[i].record, records = records[0], records[1:]
+			g[i].record, g[i].store, records = records[0], store, records[1:]
 		}
+	}
+	return nil
+}
+
+// find adds the models of the same architecture and data that are in a store and
+// were trained from scratch, whatever their settings.
+func (c *calibrate) find(store *run.Store, to *[]subject) error {
+	ids, err := store.IDs()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		r, err := store.Get(id)
+		if err != nil {
+			return err
+		}
+		t := r.Step.Train
+		if t == nil || len(r.Step.From) > 0 || t.Poison.Drop || t.Data != (run.Data{Name: c.dataset}) || t.Arch.Name != c.model || r.Status != run.Done {
+			continue
+		}
+		*to = append(*to, subject{r.Step, r, store})
 	}
 	return nil
 }
 
 // measure returns a model's statistics, and keeps its responses beside the
 // results.
-func (c *calibrate) measure(ctx context.Context, d *torch.Device, store *run.Store, s subject, images *scan.Images) (scan.Statistics, error) {
+func (c *calibrate) measure(ctx context.Context, d *torch.Device, s subject, images *scan.Images) (scan.Statistics, error) {
 	a := s.step.Train.Arch
-	theta, buffers, err := train.LoadModel(run.Parent{Record: s.record, Dir: store.Path(s.record.ID)}, a)
+	theta, buffers, err := train.LoadModel(run.Parent{Record: s.record, Dir: s.store.Path(s.record.ID)}, a)
 	if err != nil {
 		return nil, err
 	}
@@ -226,6 +268,26 @@ func (c *calibrate) measure(ctx context.Context, d *torch.Device, store *run.Sto
 	return scan.Summarise(all), f.Close()
 }
 
+// kind names what the models of one line of the summary have in common.
+func (c *calibrate) kind(t *run.Train) string {
+	kind := "clean"
+	if t.Poison.Count > 0 {
+		kind = fmt.Sprintf("%s × %d", t.Poison.Pattern, t.Poison.Count)
+	}
+	if t.Epochs != c.epochs {
+		kind = fmt.Sprintf("%s, %d epochs", kind, t.Epochs)
+	}
+	for _, other := range []struct {
+		name string
+		v    float64
+	}{{"noise", t.Noise}, {"weight decay", t.WeightDecay}, {"clipping", t.Clip}} {
+		if other.v > 0 {
+			kind += fmt.Sprintf(", %s %g", other.name, other.v)
+		}
+	}
+	return kind
+}
+
 func (c *calibrate) write(k scan.Calibration) error {
 	for _, s := range k.Clean { // more digits would tell nothing
 		for _, v := range s.Statistics {
@@ -244,17 +306,17 @@ func (c *calibrate) write(k scan.Calibration) error {
 }
 
 // judge judges models by the calibration, and writes and sums up what came out.
-func (c *calibrate) judge(ctx context.Context, d *torch.Device, store *run.Store, all []subject, images *scan.Images, k scan.Calibration) error {
+func (c *calibrate) judge(ctx context.Context, d *torch.Device, all []subject, images *scan.Images, k scan.Calibration) error {
 	f, err := os.Create(c.table)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	w := csv.NewWriter(f)
-	w.Write([]string{"run", "seed", "pattern", "count", "target", "p", "threshold", "z_target", "flagged", "detected", "false_classes"})
+	w.Write([]string{"run", "epochs", "seed", "pattern", "count", "target", "p", "threshold", "z_target", "flagged", "detected", "false_classes"})
 	sum := newSummary()
 	for _, s := range all {
-		t, err := c.measure(ctx, d, store, s, images)
+		t, err := c.measure(ctx, d, s, images)
 		if err != nil {
 			return err
 		}
@@ -263,33 +325,32 @@ func (c *calibrate) judge(ctx context.Context, d *torch.Device, store *run.Store
 			return err
 		}
 		poison := s.step.Train.Poison
-		detected, wrong := false, 0
+		detected := false
 		var flagged []string
+		var others []int // classes that are wrongly suspicious
 		target := math.Inf(-1)
 		for _, name := range pattern.Names() {
-			for class, z := range j.Z[name] {
-				own := poison.Count > 0 && class == poison.Target
-				if own {
-					target = max(target, z)
-				}
-				if z <= j.Threshold {
-					continue
-				}
-				flagged = append(flagged, fmt.Sprintf("%s:%d", name, class))
-				if own {
-					detected = true
-				} else {
-					wrong++
-				}
+			if poison.Count > 0 {
+				target = max(target, j.Z[name][poison.Target])
 			}
+			class, bad := j.Suspicious(name)
+			switch {
+			case !bad:
+				continue
+			case poison.Count > 0 && class == poison.Target:
+				detected = true
+			case !slices.Contains(others, class):
+				others = append(others, class)
+			}
+			flagged = append(flagged, fmt.Sprintf("%s:%d", name, class))
 		}
-		sum.add(poison, detected, len(flagged) > 0, wrong)
+		sum.add(c.kind(s.step.Train), detected, len(flagged) > 0, len(others))
 		text := func(v float64) string { return strconv.FormatFloat(v, 'g', 5, 64) }
 		if poison.Count == 0 {
 			target = 0
 		}
-		w.Write([]string{s.record.ID.String(), strconv.Itoa(s.step.Train.Seed), poison.Pattern, strconv.Itoa(poison.Count), strconv.Itoa(poison.Target),
-			text(j.P), text(j.Threshold), text(target), strings.Join(flagged, " "), strconv.FormatBool(detected), strconv.Itoa(wrong)})
+		w.Write([]string{s.record.ID.String(), strconv.Itoa(s.step.Train.Epochs), strconv.Itoa(s.step.Train.Seed), poison.Pattern, strconv.Itoa(poison.Count), strconv.Itoa(poison.Target),
+			text(j.P), text(j.Threshold), text(target), strings.Join(flagged, " "), strconv.FormatBool(detected), strconv.Itoa(len(others))})
 	}
 	w.Flush()
 	if err := w.Error(); err != nil {

@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"rarespurious/experiments/run"
 )
 
 // A tally counts models of one kind.
@@ -22,11 +20,7 @@ type summary struct {
 
 func newSummary() *summary { return &summary{kinds: map[string]*tally{}} }
 
-func (s *summary) add(p run.Poison, detected, flagged bool, wrong int) {
-	kind := "clean"
-	if p.Count > 0 {
-		kind = fmt.Sprintf("%s × %d", p.Pattern, p.Count)
-	}
+func (s *summary) add(kind string, detected, flagged bool, wrong int) {
 	if !slices.Contains(s.order, kind) {
 		s.order = append(s.order, kind)
 		s.kinds[kind] = new(tally)
@@ -50,7 +44,7 @@ func (s *summary) print() {
 		t := s.kinds[kind]
 		from, to := wilson(t.flagged, t.models)
 		target := fmt.Sprintf("%d of %d", t.detected, t.models)
-		if kind == "clean" {
+		if strings.HasPrefix(kind, "clean") {
 			target = "-"
 		}
 		fmt.Printf("| %s | %d | %d of %d | %.2f to %.2f | %s | %d |\n", kind, t.models, t.flagged, t.models, from, to, target, t.wrong)
