@@ -68,7 +68,7 @@ type Point struct {
 	Size     int    `key:"size"`     // images that are measured; 0 is all
 	Models   int    `key:"models"`   // of a likelihood-ratio attack: how many, each with half of the candidates
 	Clean    int    `key:"clean"`    // of a likelihood-ratio attack: candidates without the pattern
-	Upstream bool   `key:"upstream"` // do as the authors' code does where it differs
+	Upstream bool   `key:"upstream"` // do as the authors' code does where it differs; configs/README.md says where
 }
 
 // defaults is what a Point is before a file says anything.

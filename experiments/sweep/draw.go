@@ -21,6 +21,7 @@ type kind struct {
 	photos bool                      // its data are photographs in folders
 	means  bool                      // what it draws are means over seeds
 	sizes  bool                      // it needs a data set's shape alone
+	norms  bool                      // its Points of the measure norm need no run
 	needs  []string                  // keys of view that must be given
 	also   func(config.Figure) Panel // what it wants besides the file's panels
 	// draw appends panels to d.Panels and cells to d.Cells.
@@ -29,21 +30,22 @@ type kind struct {
 
 // kinds lists the kinds of figures. A new one is a row and its function.
 var kinds = map[string]kind{
-	"curves":      {runs: true, means: true, needs: []string{"metric", "x"}, draw: curves},
-	"bars":        {runs: true, means: true, needs: []string{"metric", "x"}, draw: bars},
-	"sensitivity": {runs: true, means: true, needs: []string{"series"}, draw: sensitivityCurves},
-	"correlation": {runs: true, means: true, needs: []string{"metric", "x", "collapse"}, draw: correlation},
-	"heatmap":     {runs: true, needs: []string{"x"}, draw: heatmaps},
-	"table":       {runs: true, means: true, needs: []string{"metric", "series"}, draw: means},
-	"roc":         {runs: true, means: true, needs: []string{"x"}, draw: shadowAttack},
-	"lira":        {runs: true, means: true, needs: []string{"x"}, draw: likelihoodRatios},
-	"summary":     {runs: true, needs: []string{"metric"}, draw: summary},
-	"mitigation":  {runs: true, means: true, needs: []string{"metric", "collapse"}, draw: mitigation},
-	"scoreboard":  {runs: true, means: true, needs: []string{"metric", "series"}, draw: scoreboard},
-	"trials":      {runs: true, means: true, photos: true, needs: []string{"metric", "x"}, draw: trials},
-	"images":      {draw: images},
-	"norms":       {draw: norms},
-	"parameters":  {sizes: true, draw: parameters},
+	"curves":        {runs: true, means: true, needs: []string{"metric", "x"}, draw: curves},
+	"bars":          {runs: true, means: true, needs: []string{"metric", "x"}, draw: bars},
+	"sensitivity":   {runs: true, means: true, needs: []string{"series"}, draw: sensitivityCurves},
+	"correlation":   {runs: true, means: true, needs: []string{"metric", "x", "collapse"}, draw: correlation},
+	"heatmap":       {runs: true, needs: []string{"x"}, draw: heatmaps},
+	"table":         {runs: true, means: true, needs: []string{"metric", "series"}, draw: means},
+	"roc":           {runs: true, means: true, needs: []string{"x"}, draw: shadowAttack},
+	"lira":          {runs: true, means: true, needs: []string{"x"}, draw: likelihoodRatios},
+	"summary":       {runs: true, needs: []string{"metric"}, draw: summary},
+	"mitigation":    {runs: true, means: true, needs: []string{"metric", "collapse"}, draw: mitigation},
+	"scoreboard":    {runs: true, means: true, needs: []string{"metric", "series"}, draw: scoreboard},
+	"trials":        {runs: true, means: true, photos: true, needs: []string{"metric", "x"}, draw: trials},
+	"discrepancies": {runs: true, means: true, norms: true, draw: discrepancies},
+	"images":        {draw: images},
+	"norms":         {draw: norms},
+	"parameters":    {sizes: true, draw: parameters},
 
 	"theory-sweep":         {draw: theorySweep},
 	"theory-phase":         {draw: theoryPhase},
@@ -57,6 +59,8 @@ type Picture struct {
 	Name   string
 	Figure figure.Figure
 	Cells  []table.Cell // the CSV
+	// Markdown is a table as text, for kinds that have one.
+	Markdown string
 	// Notes say what is not as planned: panels left out, runs that failed or
 	// diverged.
 	Notes []string
@@ -65,17 +69,18 @@ type Picture struct {
 // drawing is a Picture at work.
 type drawing struct {
 	*Plan
-	title  string // in place of the figure's
-	rows   []table.Row
-	failed int // results that have no row
-	panels []figure.Panel
-	cells  []table.Cell
-	cols   int
-	shareX bool
-	legend figure.Place
-	width  float64 // of a panel, and height: millimetres
-	height float64
-	notes  []string // more lines for the subtitle
+	title    string // in place of the figure's
+	rows     []table.Row
+	failed   int // results that have no row
+	panels   []figure.Panel
+	cells    []table.Cell
+	cols     int
+	shareX   bool
+	legend   figure.Place
+	width    float64 // of a panel, and height: millimetres
+	height   float64
+	notes    []string // more lines for the subtitle
+	markdown string
 }
 
 // Draw makes the picture from the Records of Steps, in their order. A Record
@@ -94,13 +99,17 @@ func (p *Plan) Draw(records []run.Record) (Picture, error) {
 	if n := diverged(rows); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d runs diverged: they are counted, not averaged", n))
 	}
-	return Picture{
+	pic := Picture{
 		Name: p.Figure.Name,
 		Figure: figure.Figure{Title: cmp.Or(d.title, p.Figure.Title), Subtitle: p.subtitle(append(d.notes, notes[len(p.Notes):]...)),
 			Panels: d.panels, Cols: d.cols, ShareX: d.shareX, Legend: d.legend, PanelWidth: d.width, PanelHeight: d.height},
 		Cells: d.cells,
 		Notes: notes,
-	}, nil
+	}
+	if d.markdown != "" {
+		pic.Markdown = fmt.Sprintf("# %s\n\n%s\n\n%s", pic.Figure.Title, strings.ReplaceAll(pic.Figure.Subtitle, "\n", "\n\n"), d.markdown)
+	}
+	return pic, nil
 }
 
 func diverged(rows []table.Row) int {
@@ -180,7 +189,8 @@ func grouped(lines []string) string {
 	return strings.Join(out, " ")
 }
 
-// Save writes dir/name/name.csv, .png, .svg and .pdf and returns their paths.
+// Save writes dir/name/name.csv, .png, .svg, .pdf and, if there is Markdown, .md,
+// and returns their paths.
 func (p Picture) Save(dir string) ([]string, error) {
 	base := filepath.Join(dir, p.Name, p.Name)
 	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
@@ -199,6 +209,12 @@ func (p Picture) Save(dir string) ([]string, error) {
 	files := []string{base + ".csv"}
 	for _, format := range figure.Formats() {
 		files = append(files, base+"."+format)
+	}
+	if p.Markdown != "" {
+		files = append(files, base+".md")
+		if err := os.WriteFile(base+".md", []byte(p.Markdown), 0o644); err != nil {
+			return nil, err
+		}
 	}
 	return files, nil
 }

@@ -14,6 +14,7 @@ import (
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/pattern"
 	"rarespurious/experiments/poison"
+	"rarespurious/nn"
 )
 
 // images shows the first selected example, as it is and with each pattern.
@@ -126,36 +127,16 @@ func (d *drawing) heat(h *figure.Heat, w Want, row table.Row) error {
 	if err != nil {
 		return err
 	}
-	f, err := d.lab.File(w.ID, importanceFile)
+	values, _, err := d.importances(w, set.Shape)
 	if err != nil {
 		return err
 	}
-	b, err := io.ReadAll(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	s := set.Shape
-	if s.C != 1 || len(b) < 4*s.Len() {
-		return fmt.Errorf("run %v: %s has %d bytes, not a map of %v", w.ID, importanceFile, len(b), s)
-	}
-	values := make([]float64, s.Len())
-	for i := range values {
-		values[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
-	}
-	p, err := pattern.New(w.Point.Pattern, s, uint32(w.Point.Seed))
+	under, elsewhere, err := parted(values, w.Point, set.Shape)
 	if err != nil {
 		return err
-	}
-	var under, elsewhere []float64
-	for i, delta := range p.Delta() {
-		if delta != 0 {
-			under = append(under, values[i])
-		} else {
-			elsewhere = append(elsewhere, values[i])
-		}
 	}
 	row.Values[importanceUnder], row.Values[importanceElsewhere] = metric.Mean(under), metric.Mean(elsewhere)
-	h.Rows, h.Cols, h.Values = s.H, s.W, values
+	h.Rows, h.Cols, h.Values = set.Shape.H, set.Shape.W, values
 	if d.Figure.View.Scaled {
 		low, high := slices.Min(values), slices.Max(values)
 		for i := range values {
@@ -163,4 +144,43 @@ func (d *drawing) heat(h *figure.Heat, w Want, row table.Row) error {
 		}
 	}
 	return nil
+}
+
+// importances reads a model's two maps, row by row: the largest of each pixel's
+// outgoing weights, with its sign, and the largest magnitude.
+func (d *drawing) importances(w Want, s nn.Shape) (signed, magnitude []float64, err error) {
+	f, err := d.lab.File(w.ID, importanceFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := io.ReadAll(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, nil, err
+	}
+	n := s.Len()
+	if s.C != 1 || len(b) != 8*n {
+		return nil, nil, fmt.Errorf("run %v: %s has %d bytes, not two maps of %v", w.ID, importanceFile, len(b), s)
+	}
+	values := make([]float64, 2*n)
+	for i := range values {
+		values[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
+	}
+	return values[:n], values[n:], nil
+}
+
+// parted returns the values of the pixels that p's pattern changes, and of all
+// others.
+func parted(values []float64, p config.Point, s nn.Shape) (under, elsewhere []float64, err error) {
+	pat, err := pattern.New(p.Pattern, s, uint32(p.Seed))
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, delta := range pat.Delta() {
+		if delta != 0 {
+			under = append(under, values[i])
+		} else {
+			elsewhere = append(elsewhere, values[i])
+		}
+	}
+	return under, elsewhere, nil
 }

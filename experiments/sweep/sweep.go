@@ -79,6 +79,7 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 	c := &checker{lab: lab, file: f.File, sizes: map[sizeKey][]int{}}
 	c.view(f, k)
 	c.theory(f)
+	c.items(f)
 	var unavailable []error
 	for _, in := range f.Panels {
 		out := Panel{Title: in.Title}
@@ -130,6 +131,9 @@ func (c *checker) want(panel string, p config.Point, k kind) (Want, error) {
 	set, err := c.lab.open(p.Dataset, k)
 	if err != nil {
 		return w, err
+	}
+	if p.Measure == measureNorm && k.norms {
+		k.runs = false
 	}
 	if c.point(panel, p, set, k) && k.runs {
 		w.Step = Lower(p, set)
