@@ -160,13 +160,24 @@ func (f *pass) forward(x tensor) tensor {
 }
 
 func (f *pass) apply(nodes []node, x tensor) tensor {
-	for i := range nodes {
-		n := &nodes[i]
-		if n.Op == nn.Residual {
+	for len(nodes) > 0 {
+		n := &nodes[0]
+		nodes = nodes[1:]
+		switch relu := len(nodes) > 0 && nodes[0].Op == nn.ReLU; {
+		case n.Op == nn.BatchNorm && f.fuses():
+			x = f.norm(n, x, nil, relu)
+			if relu {
+				nodes = nodes[1:]
+			}
+		case n.Op == nn.Residual && relu && f.fuses() && n.body[len(n.body)-1].Op == nn.BatchNorm:
+			last := len(n.body) - 1
+			x = f.norm(&n.body[last], f.apply(n.body[:last], x), f.apply(n.skip, x), true)
+			nodes = nodes[1:]
+		case n.Op == nn.Residual:
 			x = f.add(f.apply(n.body, x), f.apply(n.skip, x))
-			continue
+		default:
+			x = f.layer(n, x)
 		}
-		x = f.layer(n, x)
 	}
 	return x
 }

@@ -1,12 +1,12 @@
 #include "script.h"
 
+#include "guard.h"
+
 #include <torch/script.h>
 
 #include <string>
 
 namespace {
-
-thread_local std::string last_error;
 
 // Returns the child of parent called name, which is made where it is missing.
 torch::jit::Module child(torch::jit::Module& parent, const std::string& name, int& made) {
@@ -19,11 +19,9 @@ torch::jit::Module child(torch::jit::Module& parent, const std::string& name, in
 
 }  // namespace
 
-const char* rs_script_error(void) { return last_error.c_str(); }
-
 int rs_script_save(const char* path, const char** names, const rs_tensor* tensors, int n, int params,
                    const char* source) {
-  try {
+  return recorded([&] {
     torch::jit::Module root("__torch__.Network");
     int made = 0;
     for (int i = 0; i < n; i++) {
@@ -42,11 +40,5 @@ int rs_script_save(const char* path, const char** names, const rs_tensor* tensor
     root.define(source);
     root.eval();
     root.save(path);
-    return 0;
-  } catch (const c10::Error& e) {
-    last_error = e.what_without_backtrace();
-  } catch (const std::exception& e) {
-    last_error = e.what();
-  }
-  return 1;
+  });
 }

@@ -61,7 +61,7 @@ func SaveScript(path string, a nn.Arch, theta, buffers []float32) (err error) {
 		firstName, firstTensor = &names[0], &tensors[0]
 	}
 	if C.rs_script_save(cPath, firstName, firstTensor, C.int(len(names)), C.int(params), cSource) != 0 {
-		return errors.New("torch: script of " + a.Name + ": " + C.GoString(C.rs_script_error()))
+		return errors.New("torch: script of " + a.Name + ": " + C.GoString(C.rs_error()))
 	}
 	return nil
 }

@@ -1,10 +1,11 @@
 #include "shim.h"
 
+#include "guard.h"
+
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <c10/core/GradMode.h>
 #include <dlfcn.h>
 #include <malloc.h>
 #include <torch/headeronly/version.h>
@@ -15,41 +16,12 @@
 
 using at::Tensor;
 
-namespace {
+thread_local std::string rs_last_error;
 
-thread_local std::string last_error;
+namespace {
 
 Tensor& tensor(rs_tensor t) { return *static_cast<Tensor*>(t); }
 rs_tensor give(Tensor t) { return new Tensor(std::move(t)); }
-
-// Runs f without autograd and turns what it throws into an error code.
-template <typename F>
-int guarded(F f) {
-  try {
-    c10::AutoGradMode no_grad(false);
-    f();
-    return 0;
-  } catch (const c10::Error& e) {
-    last_error = e.what_without_backtrace();
-  } catch (const std::exception& e) {
-    last_error = e.what();
-  }
-  return 1;
-}
-
-// As guarded, but keeps the caller's autograd mode.
-template <typename F>
-int recorded(F f) {
-  try {
-    f();
-    return 0;
-  } catch (const c10::Error& e) {
-    last_error = e.what_without_backtrace();
-  } catch (const std::exception& e) {
-    last_error = e.what();
-  }
-  return 1;
-}
 
 // ---- images -----------------------------------------------------------------
 
@@ -178,7 +150,7 @@ void clip(const Tensor& grad, const rs_hyper& h) {
 
 }  // namespace
 
-const char* rs_error(void) { return last_error.c_str(); }
+const char* rs_error(void) { return rs_last_error.c_str(); }
 const char* rs_version(void) { return TORCH_VERSION; }
 const char* rs_cpu_capability(void) {
   static const std::string name = at::get_cpu_capability();
@@ -199,7 +171,7 @@ int rs_load_cuda(void) {
   if (at::hasCUDA()) return 0;
   if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return 0;
   const char* why = dlerror();
-  last_error = why ? why : "dlopen failed";
+  rs_last_error = why ? why : "dlopen failed";
   return 1;
 }
 
