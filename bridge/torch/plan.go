@@ -1,6 +1,8 @@
 package torch
 
 import (
+	"slices"
+
 	"github.com/sugarme/gotch/libtch"
 
 	"rarespurious/nn"
@@ -159,11 +161,16 @@ func (f *pass) forward(x tensor) tensor {
 	return precise.apply(f.plan.nodes[last:], f.cast(x, kindFloat))
 }
 
+// apply returns what nodes make of x. Activations are freed as soon as the next
+// layer has them: what the gradient needs of them, autograd keeps.
 func (f *pass) apply(nodes []node, x tensor) tensor {
+	input := x
 	for len(nodes) > 0 {
 		n := &nodes[0]
 		nodes = nodes[1:]
-		switch relu := len(nodes) > 0 && nodes[0].Op == nn.ReLU; {
+		relu := len(nodes) > 0 && nodes[0].Op == nn.ReLU
+		used := []tensor{x}
+		switch {
 		case n.Op == nn.BatchNorm && f.fuses():
 			x = f.norm(n, x, nil, relu)
 			if relu {
@@ -171,12 +178,21 @@ func (f *pass) apply(nodes []node, x tensor) tensor {
 			}
 		case n.Op == nn.Residual && relu && f.fuses() && n.body[len(n.body)-1].Op == nn.BatchNorm:
 			last := len(n.body) - 1
-			x = f.norm(&n.body[last], f.apply(n.body[:last], x), f.apply(n.skip, x), true)
+			body, skip := f.apply(n.body[:last], x), f.apply(n.skip, x)
+			x = f.norm(&n.body[last], body, skip, true)
+			used = append(used, body, skip)
 			nodes = nodes[1:]
 		case n.Op == nn.Residual:
-			x = f.add(f.apply(n.body, x), f.apply(n.skip, x))
+			body, skip := f.apply(n.body, x), f.apply(n.skip, x)
+			x = f.add(body, skip)
+			used = append(used, body, skip)
 		default:
 			x = f.layer(n, x)
+		}
+		for i, t := range used {
+			if t != input && t != x && !slices.Contains(used[:i], t) {
+				f.free(t)
+			}
 		}
 	}
 	return x

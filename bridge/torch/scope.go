@@ -56,6 +56,9 @@ func (s *scope) keep(t tensor) tensor {
 	panic("torch: keep of a tensor that the scope does not own")
 }
 
+// free frees t before the scope's end.
+func (s *scope) free(t tensor) { libtch.AtFree(s.keep(t)) }
+
 // end frees everything that the scope still owns. The scope can be used again.
 func (s *scope) end() {
 	for _, t := range s.owned {
