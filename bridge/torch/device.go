@@ -101,7 +101,8 @@ func openDevice(name string, index int32) error {
 		return nil
 	}
 	if C.rs_load_cuda() != 0 {
-		return fmt.Errorf("%w: %s needs libtorch's CUDA libraries on LD_LIBRARY_PATH: %s", ErrNoDevice, name, C.GoString(C.rs_error()))
+		return fmt.Errorf("%w: %s needs libtorch_cuda.so of libtorch %s: put the folder of one, such as site-packages/torch/lib of that PyTorch, on LD_LIBRARY_PATH, or use cpu (%s)",
+			ErrNoDevice, name, Version(), C.GoString(C.rs_error()))
 	}
 	if n := int32(C.rs_cuda_device_count()); index >= n {
 		return fmt.Errorf("%w: %s: libtorch sees %d GPUs (driver, CUDA_VISIBLE_DEVICES?)", ErrNoDevice, name, n)

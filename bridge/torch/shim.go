@@ -7,7 +7,6 @@ package torch
 import "C"
 
 import (
-	"errors"
 	"unsafe"
 
 	"github.com/sugarme/gotch/libtch"
@@ -35,7 +34,7 @@ func catch(err *error) {
 // must throws if one of the shim's functions returned a failure.
 func must(code C.int) {
 	if code != 0 {
-		panic(thrown{errors.New("torch: " + C.GoString(C.rs_error()))})
+		panic(thrown{fault(C.GoString(C.rs_error()))})
 	}
 }
 
@@ -44,7 +43,7 @@ func throwLast() {
 	if p := libtch.GetAndResetLastErr(); p != nil {
 		msg := C.GoString((*C.char)(unsafe.Pointer(p)))
 		C.free(unsafe.Pointer(p))
-		panic(thrown{errors.New("torch: " + msg)})
+		panic(thrown{fault(msg)})
 	}
 }
 

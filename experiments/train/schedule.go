@@ -56,32 +56,40 @@ func shifts(t *run.Train, n, epoch int) []uint8 {
 	return out
 }
 
-// operations counts the multiplications of one example's forward pass.
+// operations counts the multiplications of one example's forward pass, those of
+// convolutions as the slower ones that they are.
 func operations(a nn.Arch) float64 {
 	var n float64
-	var count func(in nn.Shape, layers []nn.Layer) nn.Shape
-	count = func(in nn.Shape, layers []nn.Layer) nn.Shape {
+	eachLayer(a, func(l nn.Layer, in, out nn.Shape) {
+		switch l.Op {
+		case nn.Linear:
+			n += float64(in.C * l.Out)
+		case nn.Conv:
+			n += 4.0 / 3 * float64(in.C*l.K*l.K*out.Len())
+		}
+	})
+	return n
+}
+
+// eachLayer calls f for every layer of a, those inside of residual ones too, with
+// the shapes of its input and output. It ends at a layer that does not fit.
+func eachLayer(a nn.Arch, f func(l nn.Layer, in, out nn.Shape)) {
+	var visit func(in nn.Shape, layers []nn.Layer) nn.Shape
+	visit = func(in nn.Shape, layers []nn.Layer) nn.Shape {
 		for _, l := range layers {
 			if l.Op == nn.Residual {
-				count(in, l.Skip)
-				in = count(in, l.Body)
+				visit(in, l.Skip)
+				in = visit(in, l.Body)
 				continue
 			}
 			out, err := l.OutShape(in)
 			if err != nil {
 				return in
 			}
-			switch l.Op {
-			case nn.Linear:
-				n += float64(in.C * l.Out)
-			case nn.Conv:
-				// Small convolutions reach a tenth of a matrix product's speed.
-				n += 10 * float64(in.C*l.K*l.K*out.Len())
-			}
+			f(l, in, out)
 			in = out
 		}
 		return in
 	}
-	count(a.In, a.Layers)
-	return n
+	visit(a.In, a.Layers)
 }

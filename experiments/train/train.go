@@ -12,6 +12,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"rarespurious/bridge/torch"
@@ -27,6 +28,7 @@ type Options struct {
 	// which results are the same bits whatever runs beside.
 	Threads int
 	// Models is the most models of one Stack; 0 is 1 on a CPU and 64 on a GPU.
+	// Fewer are taken where the device has not the memory for them.
 	Models int
 	Data   dataset.Options
 	// Photos opens folders of photographs; nil knows none.
@@ -43,6 +45,8 @@ type Executor struct {
 	o     Options
 	data  sources
 	norms norms
+	free  func() int64 // bytes on the device before any work; 0 is unknown
+	fits  sync.Map     // by architecture: how many models were not too many
 }
 
 // New returns an Executor. It opens nothing until a Step needs it.
@@ -53,7 +57,16 @@ func New(o Options) *Executor {
 			o.Models = 64
 		}
 	}
-	return &Executor{o: o, data: sources{options: o.Data}}
+	return &Executor{o: o, data: sources{options: o.Data}, free: sync.OnceValue(func() (bytes int64) {
+		if o.Device != "cpu" {
+			// A device that is not there is told of by the first Step.
+			_ = torch.Run(o.Device, torch.Options{}, func(d *torch.Device) error {
+				bytes = d.FreeMemory()
+				return nil
+			})
+		}
+		return bytes
+	})}
 }
 
 // Close frees the data on the device. No Step may be running.
@@ -64,7 +77,8 @@ func (e *Executor) Exec(ctx context.Context, group []run.Job) []run.Outcome {
 	out := make([]run.Outcome, len(group))
 	err := torch.Run(e.o.Device, torch.Options{Threads: e.o.Threads}, func(d *torch.Device) error {
 		if group[0].Step.Train != nil {
-			return e.train(ctx, d, group, out)
+			e.trainAll(ctx, d, group, out)
+			return nil
 		}
 		for i, job := range group {
 			do := e.measure
@@ -79,10 +93,29 @@ func (e *Executor) Exec(ctx context.Context, group []run.Job) []run.Outcome {
 		if out[i].Err == nil {
 			out[i].Err = err
 		}
-		out[i].Env = run.Env{Device: e.o.Device, Models: len(group), Threads: max(1, e.o.Threads),
+		out[i].Env = run.Env{Device: e.o.Device, Models: max(1, out[i].Env.Models), Threads: max(1, e.o.Threads),
 			Libtorch: torch.Version(), CPU: torch.CPUCapability()}
 	}
 	return out
+}
+
+// trainAll trains a group, as several smaller ones if its device has not the
+// memory for it, and leaves the sizes of these in the Outcomes.
+func (e *Executor) trainAll(ctx context.Context, d *torch.Device, group []run.Job, out []run.Outcome) {
+	errs, most := halved(group, func(part []run.Job, at int) error {
+		mine := out[at : at+len(part)]
+		err := e.train(ctx, d, part, mine)
+		for i := range mine {
+			mine[i].Env.Models = len(part)
+		}
+		return err
+	})
+	for i, err := range errs {
+		out[i].Err = err
+	}
+	if most > 0 && most < len(group) {
+		e.fits.Store(group[0].Step.Train.Arch.Name, most)
+	}
 }
 
 // Group implements [run.Grouper]: models that differ only in what a Stack
@@ -96,7 +129,7 @@ func (e *Executor) Group(steps []run.Step) [][]run.Step {
 			continue
 		}
 		key := shared(s)
-		if g, ok := open[key]; ok && len(groups[g]) < e.o.Models {
+		if g, ok := open[key]; ok && len(groups[g]) < e.most(s.Train, e.free()) {
 			groups[g] = append(groups[g], s)
 			continue
 		}
@@ -125,21 +158,6 @@ func shared(s run.Step) string {
 	t.Poison, t.Seed, t.LR, t.Momentum, t.WeightDecay, t.Noise, t.Clip, t.ClipBy = run.Poison{}, 0, 0, 0, 0, 0, 0, ""
 	t.Milestones, t.Gamma, t.Optimizer = nil, 0, ""
 	return fmt.Sprintf("%d %s\n%s", size, place, run.Step{Train: &t}.Canonical())
-}
-
-// Work implements [run.Estimator]: floating-point operations, roughly.
-func (e *Executor) Work(s run.Step) float64 {
-	if t := s.Train; t != nil {
-		examples := float64(t.Data.Train)
-		if examples == 0 {
-			examples = 60000
-		}
-		return 3 * float64(t.Epochs) * examples * operations(t.Arch)
-	}
-	if t := modelStep(s); t != nil {
-		return 20000 * operations(t.Arch)
-	}
-	return 1
 }
 
 // modelStep finds the training whose model s works on.

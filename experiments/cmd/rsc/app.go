@@ -16,7 +16,6 @@ import (
 	"rarespurious/experiments/imagefolder"
 	"rarespurious/experiments/run"
 	"rarespurious/experiments/sweep"
-	"rarespurious/experiments/train"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -96,7 +95,7 @@ func (a *app) checkDevice() error {
 
 // sweep runs steps and returns their Records, with its progress shown.
 func (a *app) sweep(ctx context.Context, s *run.Store, steps []run.Step, keep bool) ([]run.Record, error) {
-	exec := train.New(a.training())
+	exec := a.estimated(ctx, s)
 	defer exec.Close()
 	p := newProgress(a)
 	defer p.close()

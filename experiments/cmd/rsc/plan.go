@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 
+	"rarespurious/experiments/predict"
 	"rarespurious/experiments/run"
 	"rarespurious/experiments/sweep"
-	"rarespurious/experiments/train"
 
 	"github.com/spf13/cobra"
 )
@@ -16,8 +16,9 @@ import (
 type planCommand struct {
 	*app
 	figureFlags
-	shards int
-	json   bool
+	shards      int
+	noCalibrate bool
+	json        bool
 }
 
 func newPlan(a *app) *cobra.Command {
@@ -26,8 +27,14 @@ func newPlan(a *app) *cobra.Command {
 		Use:   "plan NAME…",
 		Short: "say what rsc figure would run, what is stored, and what it takes",
 		Long: `plan checks figures as rsc figure does, and runs nothing. It says how many steps
-are stored and how many are to run, how much disk their models take, and, from
-the runs that are stored already, about how long it will last.
+are stored and how many are to run, how much disk their models take, and about
+how long it will last with as many --jobs, on a machine that does nothing else.
+
+Times are those of like runs in the results folder. Where there are none, plan
+trains and evaluates each network for a second or two on generated images of the
+data set's shape, and keeps the times in the cache, so that the next plan needs
+no timing; --no-calibrate times nothing and says unknown instead. How many steps
+conjugate gradients take cannot be known: it is taken to be 35.
 
 With --shards N it shows how the work falls into N parts for --shard I/N.`,
 		Example: `  rsc plan fig2 --profile paper
@@ -37,6 +44,7 @@ With --shards N it shows how the work falls into N parts for --shard I/N.`,
 	}
 	p.add(c)
 	c.Flags().IntVar(&p.shards, "shards", 0, "show how the work falls into so many parts")
+	c.Flags().BoolVar(&p.noCalibrate, "no-calibrate", false, "time nothing; say unknown where no like run is stored")
 	jsonFlag(c, &p.json)
 	return c
 }
@@ -49,7 +57,9 @@ type planRow struct {
 	Stored  int     `json:"stored"` // or not needed, since what starts from them is stored
 	ToRun   int     `json:"to_run"`
 	Seconds float64 `json:"seconds,omitempty"` // on this machine; 0 is unknown
-	Bytes   int64   `json:"bytes"`             // of the models that will be kept
+	// Beside counts steps that do what is not in Seconds, by what it is.
+	Beside map[string]int `json:"not_predicted,omitempty"`
+	Bytes  int64          `json:"bytes"` // of the models that will be kept
 }
 
 func (p *planCommand) run(ctx context.Context, names []string) error {
@@ -66,23 +76,24 @@ func (p *planCommand) run(ctx context.Context, names []string) error {
 		return err
 	}
 	defer done()
-	exec := train.New(p.training())
-	defer exec.Close()
-	r := &run.Runner{Store: store, Exec: exec}
-	rates, err := measureSpeeds(store, exec)
+	r := &run.Runner{Store: store}
+	all := steps(plans)
+	machine, err := p.machine(lib, store)
+	if err == nil && !p.noCalibrate {
+		err = p.calibrate(ctx, machine, r, all)
+	}
 	if err != nil {
 		return err
 	}
 	var rows []planRow
 	add := func(name string, steps []run.Step) error {
 		planned, err := r.Plan(steps)
-		rows = append(rows, p.row(name, whole(steps), planned, rates))
+		rows = append(rows, p.row(name, whole(steps), planned, machine))
 		return err
 	}
 	for _, f := range plans {
 		err = errors.Join(err, add(f.Figure.Name, f.Steps()))
 	}
-	all := steps(plans)
 	if len(plans) > 1 {
 		err = errors.Join(err, add("together", all))
 	}
@@ -110,45 +121,6 @@ func (a *app) anyStore() (*run.Store, func(), error) {
 	return s, func() { s.Close(); os.RemoveAll(dir) }, err
 }
 
-// speeds is how much work is done per second and job, by architecture; under ""
-// for all of them.
-type speeds map[string]float64
-
-// measureSpeeds learns speeds from what is stored.
-func measureSpeeds(s *run.Store, e *train.Executor) (speeds, error) {
-	ids, err := s.IDs()
-	if err != nil {
-		return nil, err
-	}
-	work, took := map[string]float64{}, map[string]float64{}
-	for _, id := range ids {
-		r, err := s.Get(id)
-		if err != nil || r.Step.Train == nil || r.Status != run.Done {
-			continue // what is damaged tells nothing of speed
-		}
-		for _, key := range []string{r.Step.Train.Arch.Name, ""} {
-			work[key] += e.Work(r.Step)
-			took[key] += r.Seconds
-		}
-	}
-	v := speeds{}
-	for key, t := range took {
-		if t > 0 {
-			v[key] = work[key] / t
-		}
-	}
-	return v, nil
-}
-
-// seconds returns how long a planned Step takes; ok is false if nobody knows.
-func (v speeds) seconds(p run.Planned) (s float64, ok bool) {
-	rate := v[""]
-	if t := modelOf(p.Step); t != nil && v[t.Arch.Name] > 0 {
-		rate = v[t.Arch.Name]
-	}
-	return p.Work / rate, rate > 0
-}
-
 // whole returns steps and all that they start from, each once.
 func whole(steps []run.Step) (all []run.Step) {
 	seen := map[run.ID]bool{}
@@ -165,21 +137,29 @@ func whole(steps []run.Step) (all []run.Step) {
 
 // row sums up what is planned for steps. What stored results start from is not
 // planned, and not to run.
-func (p *planCommand) row(name string, steps []run.Step, planned []run.Planned, rates speeds) planRow {
+func (p *planCommand) row(name string, steps []run.Step, planned []run.Planned, m *predict.Machine) planRow {
 	row := planRow{Name: name, Steps: len(steps)}
 	for _, s := range steps {
 		if s.Train != nil {
 			row.Models++
 		}
 	}
+	var tasks []predict.Task
+	known := false
 	for _, s := range planned {
 		if s.Action == run.Stored {
 			continue
 		}
 		row.ToRun++
-		if t, ok := rates.seconds(s); ok {
-			row.Seconds += t / float64(p.jobs)
+		t, beside, ok := m.Seconds(s.Step)
+		known = known || ok
+		if beside != "" {
+			if row.Beside == nil {
+				row.Beside = map[string]int{}
+			}
+			row.Beside[beside]++
 		}
+		tasks = append(tasks, task(s, t))
 		if t := s.Step.Train; t != nil {
 			if n := 4 * int64(t.Arch.NumParams()+t.Arch.NumBuffers()); n <= run.DefaultKeepBytes {
 				row.Bytes += n
@@ -187,6 +167,9 @@ func (p *planCommand) row(name string, steps []run.Step, planned []run.Planned, 
 		}
 	}
 	row.Stored = row.Steps - row.ToRun
+	if known {
+		row.Seconds = predict.Makespan(tasks, p.jobs)
+	}
 	return row
 }
 
@@ -195,6 +178,7 @@ func (p *planCommand) print(plans []*sweep.Plan, rows []planRow) error {
 		return p.printJSON(rows)
 	}
 	var lines [][]string
+	var notes []string
 	for _, r := range rows {
 		takes := "unknown"
 		switch {
@@ -203,11 +187,17 @@ func (p *planCommand) print(plans []*sweep.Plan, rows []planRow) error {
 		case r.Seconds > 0:
 			takes = "about " + seconds(r.Seconds)
 		}
+		for _, what := range sortedKeys(r.Beside) {
+			notes = append(notes, fmt.Sprintf("%s: without the time of %s, in %s", r.Name, what, counted(r.Beside[what], "step")))
+		}
 		lines = append(lines, []string{r.Name, fmt.Sprint(r.Steps), fmt.Sprint(r.Models), fmt.Sprint(r.Stored),
 			fmt.Sprint(r.ToRun), takes, megabytes(r.Bytes)})
 	}
 	if err := p.printTable([]string{"FIGURE", "STEPS", "MODELS", "STORED", "TO RUN", "TIME", "DISK"}, lines); err != nil {
 		return err
+	}
+	for _, n := range notes {
+		fmt.Fprintln(p.stdout, n)
 	}
 	for _, f := range plans {
 		if f.Figure.Note != "" {
