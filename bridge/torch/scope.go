@@ -122,6 +122,11 @@ func (s *scope) relu(x tensor) tensor {
 	return s.take()
 }
 
+func (s *scope) reluInPlace(x tensor) tensor {
+	libtch.AtgRelu_(s.out(), x)
+	return s.take()
+}
+
 func (s *scope) add(a, b tensor) tensor {
 	libtch.AtgAdd(s.out(), a, b)
 	return s.take()
