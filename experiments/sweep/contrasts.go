@@ -154,8 +154,12 @@ func removedPixels(s sample) []contrast {
 }
 
 func signedImportance(s sample) []contrast {
-	return []contrast{{"importance under the pattern: magnitude / signed, as we draw", importanceUnder, "%.4f",
-		s.mean(importanceMagnitude), s.mean(importanceUnder), s}}
+	return []contrast{
+		{"importance under the pattern: magnitude / signed, as we draw", importanceUnder, "%.4f",
+			s.mean(magnitudeUnder), s.mean(importanceUnder), s},
+		{"importance elsewhere: magnitude / signed, as we draw", importanceElsewhere, "%.4f",
+			s.mean(magnitudeElsewhere), s.mean(importanceElsewhere), s},
+	}
 }
 
 // answers returns n answers of 0 and 1 with the given mean, in some order: what

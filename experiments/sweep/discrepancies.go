@@ -17,9 +17,12 @@ import (
 // a kind that says so has Points of it.
 const measureNorm = "norm"
 
-// importanceMagnitude is importanceUnder of the largest magnitude of a pixel's
+// importanceUnder and importanceElsewhere of the largest magnitude of a pixel's
 // weights, whatever their sign.
-const importanceMagnitude = "importance_magnitude"
+const (
+	magnitudeUnder     = "magnitude_under"
+	magnitudeElsewhere = "magnitude_elsewhere"
+)
 
 // testImages is how many images a row's shares are of.
 const testImages = "images"
@@ -134,7 +137,7 @@ func (d *drawing) sample(panel Panel) (s sample, err error) {
 	return s, nil
 }
 
-// importance adds the importances under the pattern to r.
+// importance adds the importances under the pattern and elsewhere to r.
 func (d *drawing) importance(w Want, r table.Row) error {
 	set, err := d.lab.Open(w.Point.Dataset)
 	if err != nil {
@@ -144,12 +147,15 @@ func (d *drawing) importance(w Want, r table.Row) error {
 	if err != nil {
 		return err
 	}
-	for name, values := range map[string][]float64{importanceUnder: signed, importanceMagnitude: magnitude} {
-		under, _, err := parted(values, w.Point, set.Shape)
+	for _, m := range []struct {
+		values           []float64
+		under, elsewhere string
+	}{{signed, importanceUnder, importanceElsewhere}, {magnitude, magnitudeUnder, magnitudeElsewhere}} {
+		under, elsewhere, err := parted(m.values, w.Point, set.Shape)
 		if err != nil {
 			return err
 		}
-		r.Values[name] = metric.Mean(under)
+		r.Values[m.under], r.Values[m.elsewhere] = metric.Mean(under), metric.Mean(elsewhere)
 	}
 	return nil
 }
