@@ -32,13 +32,18 @@ type Figure struct {
 	State   string   // what an audit found; empty if there was none
 	Picture string   // relative path; empty if there is no picture
 	Cells   []table.Cell
-	Runs    map[string]string // page of each run that is stored, by the ID in Cells
+	// Published are the numbers that the paper prints of this figure.
+	Published []Comparison
+	Runs      map[string]string // page of each run that is stored, by the ID in Cells
 }
 
 type index struct {
 	Audit   *run.AuditReport
 	Figures []Figure
 	Runs    []run.Record
+	// Published counts the paper's numbers among the figures', Differing those
+	// that ours do not agree with.
+	Published, Differing int
 }
 
 type page struct {
@@ -83,6 +88,8 @@ func Write(s *run.Store, audit *run.AuditReport, figures []Figure) (string, erro
 			return "", fmt.Errorf("report: figure %s: %w", f.Name, err)
 		}
 		f.Runs = pages
+		x.Published += len(f.Published)
+		x.Differing += differing(f.Published)
 		x.Figures = append(x.Figures, f)
 	}
 	path := filepath.Join(s.Dir(), "index.html")
@@ -101,6 +108,7 @@ func (f *Figure) complete(dir string) error {
 	if f.Cells, err = table.ReadCSV(bytes.NewReader(b)); err != nil {
 		return err
 	}
+	f.Published = compare(f.Name, f.Cells)
 	for _, ext := range []string{".svg", ".png"} {
 		name := f.Name + "/" + f.Name + ext
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
@@ -151,5 +159,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 		}
 		return strconv.FormatFloat(v, 'g', 4, 64)
 	},
-	"sorted": func(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) },
+	"exact":     func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) },
+	"signed":    func(v float64) string { return strconv.FormatFloat(v, 'g', 2, 64) },
+	"differing": differing,
+	"sorted":    func(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) },
 }).Parse(style + indexPage + runPage))

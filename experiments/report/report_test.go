@@ -8,7 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"rarespurious/analysis/table"
 	"rarespurious/experiments/run"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // TestWrite follows every link and looks for what a hostile name may inject.
@@ -58,6 +62,12 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%s: %d links", path, len(links))
 		}
 		for _, l := range links {
+			if id, ok := strings.CutPrefix(l[1], "#"); ok {
+				if !strings.Contains(text, ` id="`+id+`"`) {
+					t.Errorf("%s: nothing is at #%s", path, id)
+				}
+				continue
+			}
 			if _, err := os.Stat(filepath.Join(filepath.Dir(path), l[1])); err != nil {
 				t.Errorf("%s: %v", path, err)
 			}
@@ -66,5 +76,56 @@ func TestWrite(t *testing.T) {
 	b, _ := os.ReadFile(pages[0])
 	if !strings.Contains(string(b), `points="70.0,10.0 635.0,195.0 "`) {
 		t.Error("the loss curve is not there")
+	}
+}
+
+// Numbers that the paper prints are compared to the printed digits, and the page
+// shows both.
+func TestPublished(t *testing.T) {
+	cell := func(series string, mean float64) table.Cell {
+		return table.Cell{Figure: "table1", Panel: "MNIST", Series: series, X: "seed 4", Metric: "pattern_norm", Mean: mean}
+	}
+	elsewhere := cell("S1", 7)
+	elsewhere.X = "mean"
+	got := compare("table1", []table.Cell{elsewhere, cell("R3", 15.1899), cell("R2", 7.7051), cell("strange", 1)})
+	want := []Comparison{
+		{"MNIST", "R2", "seed 4", "pattern_norm", "7.70", 7.7051, 7.7051 - 7.70, false},
+		{"MNIST", "R3", "seed 4", "pattern_norm", "15.19", 15.1899, 15.1899 - 15.19, true},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(0, 1e-12)); diff != "" {
+		t.Error(diff)
+	}
+	if differing(got) != 1 || compare("fig2", []table.Cell{cell("R3", 1)}) != nil {
+		t.Error("one of table1's numbers differs, and the paper prints none of fig2")
+	}
+	n := map[string]int{}
+	for _, p := range published {
+		if len(p.series) != len(p.values) {
+			t.Errorf("%s, %s: %d series and %d values", p.figure, p.panel, len(p.series), len(p.values))
+		}
+		n[p.figure] += len(p.values)
+	}
+	if n["table1"] != 21 || n["table2"] != 8 {
+		t.Errorf("%v numbers, want 21 and 8", n)
+	}
+
+	dir := t.TempDir()
+	s, err := run.OpenStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	os.Mkdir(filepath.Join(dir, "table2"), 0o755)
+	csv := "figure,panel,series,x,metric,mean,se,n,diverged,p,p_test,runs\ntable2,MNIST,MLP,,parameters,335115,,1,0,,,\n"
+	os.WriteFile(filepath.Join(dir, "table2", "table2.csv"), []byte(csv), 0o644)
+	path, err := Write(s, &run.AuditReport{}, []Figure{{Name: "table2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := os.ReadFile(path)
+	for _, want := range []string{"1 of 1 printed numbers differ", "<b>1 of ours differ</b>", `335114<td class="n">335115<td class="n">1<td>differs`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("the page does not say %q", want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -49,6 +50,7 @@ type scene func(dir string) ([]Record, error)
 
 var scenes = map[string]scene{
 	"sweep":     sweepScene,
+	"chain":     chainScene,
 	"full disk": fullDiskScene,
 	"file size": fileSizeScene,
 	"read-only": readOnlyScene,
@@ -71,6 +73,16 @@ func sweepScene(dir string) ([]Record, error) {
 	defer s.Close()
 	f := &fake{pause: 2 * time.Millisecond, log: func(id ID) { fmt.Fprintln(ran, id) }}
 	return (&Runner{Store: s, Exec: f, Jobs: 2, KeepBytes: -1}).Run(context.Background(), sceneSteps())
+}
+
+// chainScene is a sweep of one chain on one worker.
+func chainScene(dir string) ([]Record, error) {
+	s, err := OpenStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return (&Runner{Store: s, Exec: &fake{}, KeepBytes: -1}).Run(context.Background(), figure(1))
 }
 
 // fullDiskScene sweeps on a file system of 2 MB, most of which a file of
@@ -153,6 +165,9 @@ func readOnlyScene(dir string) ([]Record, error) {
 	defer s.Close()
 	if !s.ReadOnly() {
 		return nil, errors.New("the store says that it can be written to")
+	}
+	if _, err := OpenStore("new"); !errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("a folder that cannot be made: %v", err)
 	}
 	if a, err := Audit(s); err != nil || !a.OK() {
 		return nil, fmt.Errorf("audit: %+v, %v", a, err)

@@ -42,12 +42,18 @@ type Store struct {
 // to, it is opened as ReadStore does.
 func OpenStore(dir string) (*Store, error) {
 	s := &Store{dir: dir}
-	err := errors.Join(os.MkdirAll(s.storeDir(), 0o755), os.MkdirAll(s.scratchDir(), 0o755))
+	err := os.MkdirAll(s.storeDir(), 0o755)
+	if err == nil {
+		err = os.MkdirAll(s.scratchDir(), 0o755)
+	}
 	if err == nil {
 		err = s.probe()
 	}
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		return ReadStore(dir)
+		s, readErr := ReadStore(dir)
+		if !errors.Is(readErr, ErrNotExist) {
+			return s, readErr
+		}
 	}
 	if err == nil {
 		s.journal, err = openJournal(dir, false)

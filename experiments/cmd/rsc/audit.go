@@ -21,7 +21,7 @@ type auditReport struct {
 func newAudit(a *app) *cobra.Command {
 	var out string
 	c := &cobra.Command{
-		Use:   "audit",
+		Use:   "audit [--json [FILE]]",
 		Short: "check that everything stored is as it was written",
 		Long: `audit reads everything in the results folder and changes nothing. It checks
   the journal's chain: no line changed, removed, added or moved;
@@ -31,16 +31,27 @@ func newAudit(a *app) *cobra.Command {
 Runs that failed, diverged or were interrupted are counted.
 
 Every problem is one line that names the place. The exit status is 1 if there
-is one.`,
-		Example: "  rsc audit\n  rsc audit --json audit.json\n  rsc audit --json - | jq .problems",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+is one. --json prints the report as JSON, --json FILE writes it beside printing
+the summary.`,
+		Example: "  rsc audit\n  rsc audit --json audit.json\n  rsc audit --json | jq .problems",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				if out != stdoutName {
+					return badInputf("audit: %s: a file is named only after --json", args[0])
+				}
+				out = args[0]
+			}
 			return a.audit(c.Context(), out)
 		},
 	}
-	c.Flags().StringVar(&out, "json", "", "also write the report to this file; - prints it instead of the summary")
+	c.Flags().StringVar(&out, "json", "", "print JSON, or write it to FILE beside printing the summary")
+	c.Flags().Lookup("json").NoOptDefVal = stdoutName // so the file is a separate argument
 	return c
 }
+
+// stdoutName is a file's name that means standard output.
+const stdoutName = "-"
 
 func (a *app) audit(ctx context.Context, out string) error {
 	s, err := a.readStore()
@@ -70,7 +81,7 @@ func (a *app) audit(ctx context.Context, out string) error {
 	switch out {
 	case "":
 		a.printAudit(r)
-	case "-":
+	case stdoutName:
 		_, err = a.stdout.Write(b)
 	default:
 		a.printAudit(r)

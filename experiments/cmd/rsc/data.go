@@ -161,7 +161,7 @@ images too. A malformed file is named, and the exit status is 2.`,
 			l := a.library(c.Context())
 			l.whole, l.o.Offline = true, true
 			var errs []error
-			var reports []dataReport
+			reports := []dataReport{}
 			for _, name := range names {
 				s, err := l.open(name)
 				if len(args) == 0 && errors.Is(err, dataset.ErrUnavailable) {

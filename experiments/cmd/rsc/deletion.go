@@ -138,7 +138,7 @@ func (d *deletionCommand) train(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	store, err := run.OpenStore(d.results)
+	store, err := d.openStore()
 	if err != nil {
 		return "", err
 	}

@@ -52,7 +52,7 @@ are printed only.
 Fields of --set: ` + strings.Join(fileKeys, ", ") + `.`,
 		Example: `  rsc eval 1f3a --set pattern=S3 --set target=4
   rsc eval model.pth --set dataset=mnist --set model=mlp --set pattern=R3`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeModels(),
 		RunE: func(c *cobra.Command, args []string) error {
 			if info, err := os.Stat(args[0]); err == nil && (info.Mode().IsRegular() || strings.ContainsRune(args[0], os.PathSeparator)) {
 				return e.file(c.Context(), args[0])

@@ -61,7 +61,7 @@ The format is that of the file's ending, or --format:
   .pth           a PyTorch state dict, for load_state_dict(torch.load(…))
   .safetensors   the same tensors`,
 		Example: "  rsc export 1f3a model.onnx\n  rsc export 1f3a weights.bin --format safetensors",
-		Args:    cobra.ExactArgs(2),
+		Args:    cobra.ExactArgs(2), ValidArgsFunction: a.completeModels(),
 		RunE: func(c *cobra.Command, args []string) error {
 			return e.run(c.Context(), args[0], args[1])
 		},

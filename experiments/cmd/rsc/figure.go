@@ -60,7 +60,7 @@ func (f *figureCommand) run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	if store, err = run.OpenStore(f.results); err != nil {
+	if store, err = f.openStore(); err != nil {
 		return err
 	}
 	defer store.Close()

@@ -30,8 +30,6 @@ type figureFlags struct {
 func (f *figureFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.profile, "profile", "quick", strings.Join(config.Profiles(), ", "))
 	c.Flags().StringArrayVar(&f.set, "set", nil, "key=value: change a field in all panels (repeatable)")
-	c.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(config.Profiles(), cobra.ShellCompDirectiveNoFileComp))
-	c.RegisterFlagCompletionFunc("set", cobra.FixedCompletions(config.Keys(), cobra.ShellCompDirectiveNoSpace))
 }
 
 // completeFigures completes the names of figures.

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"rarespurious/experiments/report"
 	"rarespurious/experiments/run"
@@ -36,11 +33,7 @@ figure, its table, and a page for each run. The pages need no network.`,
 			for _, f := range audited {
 				audit.Problems = append(audit.Problems, f.problems...)
 				audit.Notes = append(audit.Notes, f.notes...)
-				var d drawn // the audit tells what is wrong with it
-				if b, err := os.ReadFile(filepath.Join(a.results, f.Name, f.Name+".json")); err == nil {
-					_ = json.Unmarshal(b, &d)
-				}
-				figures = append(figures, report.Figure{Name: f.Name, Profile: f.Profile, Notes: d.Notes, State: f.State})
+				figures = append(figures, report.Figure{Name: f.Name, Profile: f.Profile, Notes: a.drawn(f.Name).Notes, State: f.State})
 			}
 			path, err := report.Write(s, audit, figures)
 			if err == nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,7 +28,8 @@ Exit status:
   2    bad input: a config, a flag or a file; nothing was run
   130  interrupted; the same command goes on`
 
-const rootExample = `  rsc plan fig2                     what would run, and how long it may take
+const rootExample = `  rsc figures                       what can be made
+  rsc plan fig2                     what would run, and how long it may take
   rsc figure fig2                   train what is missing, then draw
   rsc figure fig2 --profile paper --device cuda:0
   rsc runs list                     all that was computed
@@ -38,9 +40,15 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use: "rsc", Short: "rare spurious correlations: train, measure, draw", Long: rootHelp, Example: rootExample,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.begin() },
-		Args:              cobra.NoArgs,
-		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		// Cobra checks flags after this, but nothing of it is to count as begun.
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
+				return err
+			}
+			return a.begin()
+		},
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.results, "results", "results", "folder for runs, figures and the journal")
@@ -63,10 +71,13 @@ func newRoot(a *app) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("work", newFigure(a), newPlan(a), newTrain(a), newEval(a), newDeletionCheck(a))
+	add("work", newFigure(a), newFigures(a), newPlan(a), newTrain(a), newEval(a), newDeletionCheck(a))
 	add("trust", newRuns(a), newAudit(a), newReport(a), newVerify(a), newStore(a), newScan(a))
 	add("parts", newData(a), newWeights(a), newExport(a), newDoctor(a))
 	root.AddCommand(newVersion(a))
+	addTopics(root)
+	explainArguments(root)
+	a.completeFlags(root)
 	return root
 }
 

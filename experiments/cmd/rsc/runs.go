@@ -146,7 +146,7 @@ func findRun(s *run.Store, prefix string) (run.Record, error) {
 
 func newRunsLogs(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "logs ID", Short: "print a run's events: loss, accuracy and rate by epoch", Args: cobra.ExactArgs(1),
+		Use: "logs ID", Short: "print a run's events: loss, accuracy and rate by epoch", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeRuns(1),
 		Example: "  rsc runs logs 1f3a\n  rsc runs logs 1f3a | jq .loss",
 		RunE: func(_ *cobra.Command, args []string) error {
 			s, err := a.readStore()

@@ -15,7 +15,7 @@ import (
 func newRunsShow(a *app) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "show ID", Short: "show all that is known of one run", Args: cobra.ExactArgs(1),
+		Use: "show ID", Short: "show all that is known of one run", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeRuns(1),
 		Example: "  rsc runs show 1f3a",
 		RunE: func(_ *cobra.Command, args []string) error {
 			s, err := a.readStore()

@@ -29,7 +29,7 @@ type why struct {
 func newRunsWhy(a *app) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "why ID ID", Short: "say why two runs are not one", Args: cobra.ExactArgs(2),
+		Use: "why ID ID", Short: "say why two runs are not one", Args: cobra.ExactArgs(2), ValidArgsFunction: a.completeRuns(2),
 		Long: `why compares all settings of two runs, those of what they start from included,
 where they ran, and what came out. Use it when a run that should have been
 stored ran again, or when two numbers differ that should agree.`,

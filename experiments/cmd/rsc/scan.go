@@ -63,7 +63,7 @@ func newScan(a *app) *cobra.Command {
   rsc scan model.onnx --dataset mnist --mean 0.1307 --std 0.3081
   rsc scan resnet.pth --dataset cifar10 --model resnet20 --pattern R3 --out found
   rsc scan photos.onnx --dataset photos/test --shape 3x224x224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeModels(),
 		RunE: func(c *cobra.Command, args []string) error { return s.run(c.Context(), args[0]) },
 	}
 	f := c.Flags()

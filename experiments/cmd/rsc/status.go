@@ -36,7 +36,7 @@ func badInputf(format string, args ...any) error { return badInput{fmt.Errorf(fo
 
 // inputErrors are what packages say of input that is not as it must be.
 var inputErrors = []error{
-	config.ErrInvalid, dataset.ErrMalformed, dataset.ErrUnavailable, torch.ErrNoDevice, run.ErrNotExist,
+	config.ErrInvalid, dataset.ErrMalformed, dataset.ErrUnavailable, torch.ErrNoDevice, run.ErrNotExist, run.ErrReadOnly,
 	weights.ErrFormat, weights.ErrInvalid, weights.ErrUnsupported, weights.ErrMismatch,
 	imagefolder.ErrNoImages, pretrained.ErrUnknown,
 }

@@ -9,6 +9,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// openStore opens the results folder of a command that writes to it.
+func (a *app) openStore() (*run.Store, error) {
+	s, err := run.OpenStore(a.results)
+	if err != nil {
+		return nil, badInput{fmt.Errorf("%w: name another folder with --results", err)}
+	}
+	return s, nil
+}
+
 func newStore(a *app) *cobra.Command {
 	return group("store", "merge results folders",
 		"A results folder is content-addressed: folders of several machines can be merged.", newStoreMerge(a))
@@ -35,7 +44,7 @@ if numbers differ that must agree, or if something is damaged.`,
 		RunE: func(c *cobra.Command, dirs []string) error {
 			into, err := run.OpenStore(dirs[0])
 			if err != nil {
-				return err
+				return badInput{err}
 			}
 			defer into.Close()
 			var rows []mergeRow

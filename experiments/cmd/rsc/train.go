@@ -113,7 +113,7 @@ func varying(p *sweep.Plan) (keys []string) {
 
 // compute runs steps and prints them and what they start from.
 func (a *app) compute(ctx context.Context, steps []run.Step, keep, asJSON bool) error {
-	store, err := run.OpenStore(a.results)
+	store, err := a.openStore()
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,8 @@ stay as they are. The exit status is 1 if anything differs that must not.`,
   rsc verify -n 20 --seed 1
   rsc verify 1f3a 22c0
   rsc verify theory          Theorem 1 against a simulation`,
-		RunE: func(c *cobra.Command, args []string) error { return v.run(c.Context(), args) },
+		ValidArgsFunction: a.completeRuns(1000),
+		RunE:              func(c *cobra.Command, args []string) error { return v.run(c.Context(), args) },
 	}
 	c.Flags().IntVarP(&v.n, "number", "n", 3, "how many models to train again")
 	c.Flags().Uint64Var(&v.seed, "seed", 0, "draw the sample from this seed (default: a new one each time)")
@@ -58,7 +59,7 @@ func (v *verifyCommand) run(ctx context.Context, prefixes []string) error {
 	if _, err := v.readStore(); err != nil {
 		return err
 	}
-	s, err := run.OpenStore(v.results)
+	s, err := v.openStore()
 	if err != nil {
 		return err
 	}
