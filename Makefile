@@ -21,7 +21,7 @@ ENV := bin/libtorch.env
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help build setup test check fuzz bench figures clean $(FIGURES)
+.PHONY: help build setup test check fuzz bench faults figures clean $(FIGURES)
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,7 +50,7 @@ FORCE:
 build: $(ENV) ## build bin/rsc
 	@. $(ENV)
 	[ -e bin/rsc ] || echo "building rsc; the first time also gotch's C++ part, about 4 minutes" >&2
-	go build -o bin/rsc ./experiments/cmd/rsc
+	go build -ldflags "-X main.built=$$(git describe --always --abbrev=40 --dirty 2>/dev/null || true)" -o bin/rsc ./experiments/cmd/rsc
 
 test: $(ENV) ## run all tests
 	@. $(ENV)
@@ -73,6 +73,11 @@ fuzz: $(ENV) ## fuzz every decoder and the config loader, FUZZTIME each (1m)
 bench: build ## compare training speed with PyTorch, side by side
 	@. $(ENV)
 	scripts/bench/run.sh "$(CACHE)"
+
+faults: build ## kill a sweep KILLS times (50), fill its disk, make it read-only
+	@. $(ENV)
+	scripts/faults/kill.sh "$${KILLS:-50}" "$(CACHE)"
+	scripts/faults/disk.sh "$(CACHE)"
 
 clean: ## remove the binary; results and the cache stay
 	rm -rf bin

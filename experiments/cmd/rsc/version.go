@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"rarespurious/bridge/torch"
 	"rarespurious/experiments/run"
@@ -20,8 +21,15 @@ type version struct {
 	Go       string `json:"go"`
 }
 
+// built is what git describe said when make built this program, for a Go that
+// is told not to ask git itself.
+var built string
+
 func currentVersion() version {
 	v := version{Revision: "unknown", Steps: run.Version, Libtorch: torch.Version(), Go: runtime.Version()}
+	if built != "" {
+		v.Revision, v.Dirty = strings.CutSuffix(built, "-dirty")
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {
