@@ -37,7 +37,7 @@ var measuredValues = slices.Concat([]measured{
 	{"spurious_accuracy", "spurious test accuracy", table.Less},
 	{"ceiling", "largest possible score", table.Untested},
 	{"pattern_norm", "empirical norm", table.Untested},
-	{trialShare, "share of other classes' images taken for the class", table.Greater},
+	{trialShare, "share of others called the class", table.Greater},
 	{"context_accuracy", "accuracy in the context", table.Untested},
 	{"other_accuracy", "accuracy in other contexts", table.Less},
 	{sensitivityMean, "true-class probability, mean over shares", table.Untested},
