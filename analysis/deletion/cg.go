@@ -38,9 +38,15 @@ func SolveCG[V Vec[V]](ctx context.Context, dst, v V, a Operator[V], o CG) (s So
 	}
 	w := newWork(ctx, v)
 	defer w.close(&err)
-	x, r := w.zeros(), w.clone(v)
-	p, ap := w.clone(v), w.zeros()
-	size := w.norm(v)
+	// The solution for a v of norm ½ to 1, scaled back: the gradient of fitted
+	// examples is so small that products with it would underflow. Powers of two
+	// round nothing.
+	_, exponent := math.Frexp(w.norm(v))
+	unit := w.clone(v)
+	w.scal(math.Ldexp(1, -exponent), unit)
+	x, r := w.zeros(), w.clone(unit)
+	p, ap := w.clone(unit), w.zeros()
+	size := w.norm(unit)
 	rr, goal := size*size, o.Tol*size
 	for math.Sqrt(rr) > goal && s.Iterations < o.MaxIter {
 		w.apply(ap, a, o.Damping, p)
@@ -56,7 +62,7 @@ func SolveCG[V Vec[V]](ctx context.Context, dst, v V, a Operator[V], o CG) (s So
 		beta := next / rr
 		if math.Sqrt(next) <= goal || s.Iterations == o.MaxIter {
 			w.apply(ap, a, o.Damping, x)
-			w.copy(r, v)
+			w.copy(r, unit)
 			w.axpy(r, -1, ap)
 			next, beta = w.dot(r, r), 0
 		}
@@ -73,6 +79,7 @@ func SolveCG[V Vec[V]](ctx context.Context, dst, v V, a Operator[V], o CG) (s So
 	if size > 0 {
 		s.Residual = math.Sqrt(rr) / size
 	}
+	w.scal(math.Ldexp(1, exponent), x)
 	w.copy(dst, x)
 	if w.err == nil && s.Residual > o.Tol && !o.Inexact {
 		return s, fmt.Errorf("%w: residual %.3g after %d iterations of conjugate gradients, want %.3g",

@@ -191,6 +191,19 @@ func TestCGOfNothing(t *testing.T) {
 	near(t, "x", x.x, []float64{0, 0}, 0)
 }
 
+// The gradient of examples that are fitted well is so small that products with
+// it underflow in float32. That is not an indefinite curvature.
+func TestCGOfNextToNothing(t *testing.T) {
+	v := newVec(1e-37, 4e-37)
+	v.heap.single = true
+	x, _ := v.NewLike()
+	a := times(mat.NewSymDense(2, []float64{1e-9, 0, 0, 2e-9}))
+	if _, err := deletion.SolveCG(ctx, x, v, a, deletion.CG{Tol: 1e-6, MaxIter: 5}); err != nil {
+		t.Fatal(err)
+	}
+	near(t, "x·1e28", []float64{x.x[0] * 1e28, x.x[1] * 1e28}, []float64{1, 2}, 1e-5)
+}
+
 func TestCGIndefinite(t *testing.T) {
 	a := times(mat.NewSymDense(2, []float64{-2, 0, 0, 1}))
 	v, x := newVec(3, 0), newVec(7, 7)

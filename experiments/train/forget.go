@@ -243,7 +243,8 @@ func (f *forgetting) influence(solve deletion.Solver[*torch.Vec]) error {
 }
 
 // influenceLiSSA is group influence with LiSSA over mini-batches. Without a
-// scale it is found from the largest eigenvalue of some of the mini-batches.
+// scale it is found from the largest eigenvalue of some of the mini-batches, and
+// doubled where another one has a larger.
 func influenceLiSSA(f *forgetting) (map[string]float64, error) {
 	o := deletion.LiSSA{Depth: f.del.Depth, Repeats: f.del.Repeats, Damping: f.del.Damping, Scale: f.del.Scale}
 	batches := f.batches()
@@ -254,10 +255,18 @@ func influenceLiSSA(f *forgetting) (map[string]float64, error) {
 		}
 		o.Scale = scaleMargin*largest + o.Damping
 	}
-	err := f.influence(func(ctx context.Context, dst, v *torch.Vec) error {
-		return deletion.SolveLiSSA(ctx, dst, v, batches, o)
-	})
-	return map[string]float64{"scale": o.Scale}, err
+	for grown := 0; ; grown++ {
+		err := f.influence(func(ctx context.Context, dst, v *torch.Vec) error {
+			return deletion.SolveLiSSA(ctx, dst, v, batches, o)
+		})
+		// A hard example makes the curvature of its mini-batch many times that of
+		// the others. The solution does not depend on the scale.
+		if f.del.Scale == 0 && grown < scaleGrowths && errors.Is(err, deletion.ErrDiverged) {
+			o.Scale *= 2
+			continue
+		}
+		return map[string]float64{"scale": o.Scale}, err
+	}
 }
 
 // Only a few mini-batches are looked at for the largest eigenvalue; the margin
@@ -265,6 +274,7 @@ func influenceLiSSA(f *forgetting) (map[string]float64, error) {
 const (
 	scaleBatches = 8
 	scaleMargin  = 2
+	scaleGrowths = 8 // how often a scale that was too small is doubled
 )
 
 func (f *forgetting) largest(batches func(int) deletion.Operator[*torch.Vec]) (float64, error) {
