@@ -39,7 +39,7 @@ func curve(y []float64) template.HTML {
 	}
 	low, high := math.Log(slices.Min(y)), math.Log(slices.Max(y))
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg viewBox="0 0 640 220" role="img" aria-label="loss by epoch"><text x="0" y="14">%.3g</text><text x="0" y="200">%.3g</text><text x="640" y="218" text-anchor="end">%d epochs, log scale</text><polyline points="`, slices.Max(y), slices.Min(y), len(y))
+	fmt.Fprintf(&b, `<svg viewBox="0 0 640 220" role="img" aria-label="loss by epoch"><text x="0" y="14">%.3g</text><text x="0" y="200">%.3g</text><text x="640" y="213" text-anchor="end">%d epochs, log scale</text><polyline points="`, slices.Max(y), slices.Min(y), len(y))
 	for i, v := range y {
 		fmt.Fprintf(&b, "%.1f,%.1f ", 70+565*float64(i)/float64(len(y)-1), 195-185*(math.Log(v)-low)/max(high-low, 1e-12))
 	}

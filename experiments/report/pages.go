@@ -20,8 +20,8 @@ const indexPage = `{{define "index"}}{{template "head"}}<title>Results</title><h
 {{if .Problems}}<ul>{{range .Problems}}<li><code>{{.Place}}</code> {{.What}}{{end}}</ul>{{end}}
 {{if .Notes}}<ul>{{range .Notes}}<li>Note: <code>{{.Place}}</code> {{.What}}{{end}}</ul>{{end}}
 {{if .Failed}}<ul>{{range .Failed}}<li>Failed: <code>{{.ID}}</code> {{.Note}}{{end}}</ul>{{end}}</div>
-<h2>Where runs come from</h2>{{if gt (len .Envs) 1}}<p>These places differ: numbers from unlike ones agree within a tolerance only.</p>{{end}}
-<div class="wide" tabindex="0"><table><tr><th scope="col">runs<th scope="col">device<th scope="col">instructions<th scope="col">host<th scope="col">libtorch<th scope="col">threads<th scope="col">revision</tr>{{range .Envs}}<tr><td class="n">{{.Records}}<td>{{.Env.Device}}<td>{{.Env.CPU}}<td>{{.Env.Host}}<td>{{.Env.Libtorch}}<td class="n">{{.Env.Threads}}<td class="c">{{.Env.Revision}}{{if .Env.Dirty}} (changed){{end}}</tr>{{end}}</table></div>{{end}}
+<h2>Where runs come from</h2>{{if gt (len .Envs) 1}}<p>Where device, instructions, libtorch or threads differ, numbers agree within a tolerance only.</p>{{end}}
+<div class="wide" tabindex="0"><table><tr><th scope="col">runs<th scope="col">device<th scope="col">instructions<th scope="col">host<th scope="col">libtorch<th scope="col">threads<th scope="col">revision</tr>{{range .Envs}}<tr><td class="n">{{.Records}}<td>{{.Env.Device}}<td>{{.Env.CPU}}<td>{{.Env.Host}}<td>{{.Env.Libtorch}}<td class="n">{{.Env.Threads}}<td class="c">{{or .Env.Revision "unknown"}}{{if .Env.Dirty}} (changed){{end}}</tr>{{end}}</table></div>{{end}}
 {{if .Figures}}<h2>Figures and tables</h2><nav aria-label="figures">{{range .Figures}}<a href="#{{.Name}}">{{.Name}}</a> {{end}}</nav>
 {{if .Published}}<p>Of the numbers that the paper prints, {{.Published}} are here: {{if .Differing}}<b>{{.Differing}} of ours differ</b>{{else}}ours agree with all, to the printed digits{{end}}.</p>{{end}}{{end}}
 {{range .Figures}}{{$f := .}}<h2 id="{{.Name}}">{{.Name}}</h2><p>{{.Profile}} profile{{if .State}} · {{.State}}{{end}}</p>{{range .Notes}}<p>{{.}}</p>{{end}}
@@ -30,7 +30,7 @@ const indexPage = `{{define "index"}}{{template "head"}}<title>Results</title><h
 {{range .}}<tr{{if not .Agrees}} class="bad"{{end}}><td>{{.Panel}}<td>{{.Series}}<td>{{.X}}<td>{{.Metric}}<td class="n">{{.Published}}<td class="n">{{exact .Ours}}<td class="n">{{signed .Difference}}<td>{{if .Agrees}}agrees{{else}}differs{{end}}</tr>
 {{end}}</table></div></details>{{end}}
 <details><summary>Table, {{len .Cells}} rows</summary><div class="wide" tabindex="0"><table><tr><th scope="col">panel<th scope="col">series<th scope="col">x<th scope="col">metric<th scope="col">mean ± SE<th scope="col">n<th scope="col">diverged<th scope="col">p<th scope="col">runs</tr>
-{{range .Cells}}<tr><td>{{.Panel}}<td>{{.Series}}<td>{{.X}}<td>{{.Metric}}<td class="n">{{num .Mean}} ± {{num .SE}}<td class="n">{{.N}}<td class="n">{{.Diverged}}<td class="n">{{num .P}}<td class="c">{{range .Runs}}{{$to := index $f.Runs .}}{{if $to}}<a href="{{$to}}">{{.}}</a>{{else}}{{.}}{{end}} {{end}}</tr>
+{{range .Cells}}<tr><td>{{.Panel}}<td>{{.Series}}<td>{{.X}}<td>{{.Metric}}<td class="n">{{num .Mean}}{{if eq .SE .SE}} ± {{num .SE}}{{end}}<td class="n">{{.N}}<td class="n">{{.Diverged}}<td class="n">{{num .P}}<td class="c">{{range .Runs}}{{$to := index $f.Runs .}}{{if $to}}<a href="{{$to}}">{{.}}</a>{{else}}{{.}}{{end}} {{end}}</tr>
 {{end}}</table></div></details>{{end}}
 <h2>All runs</h2><details><summary>{{len .Runs}} runs</summary><table><tr><th scope="col">run<th scope="col">kind<th scope="col">status<th scope="col">seconds</tr>{{range .Runs}}<tr><td class="c"><a href="report/{{.ID.Full}}.html">{{.ID}}</a><td>{{.Step.Kind}}<td>{{.Status}}<td class="n">{{num .Seconds}}</tr>{{end}}</table></details>{{end}}`
 
@@ -39,5 +39,5 @@ const runPage = `{{define "run"}}{{template "head"}}<title>Run {{.ID}}</title><p
 {{if .Curve}}<h2>Loss</h2>{{.Curve}}{{end}}
 {{if .Values}}<h2>Values</h2><table>{{range $k, $v := .Values}}<tr><td>{{$k}}<td class="n">{{$v}}</tr>{{end}}</table>{{end}}
 <h2>Files</h2><table><tr><th scope="col">file<th scope="col">SHA-256</tr>{{$r := .}}{{range $name := sorted .Files}}<tr><td>{{if index $r.Gone $name}}{{$name}} (not there){{else}}<a href="../store/{{$r.ID.Full}}/{{$name}}">{{$name}}</a>{{end}}<td class="c">{{index $r.Files $name}}</tr>{{end}}</table>
-<h2>Environment</h2><p>{{with .Env}}{{.Device}} ({{.CPU}}) on {{.Host}}, {{.OS}}, libtorch {{.Libtorch}}, {{.Threads}} thread(s), {{.Models}} model(s) at a time, {{.Go}}, revision {{.Revision}}{{if .Dirty}} (changed){{end}}{{end}}</p>
+<h2>Environment</h2><p>{{with .Env}}{{.Device}} ({{.CPU}}) on {{.Host}}, {{.OS}}, libtorch {{.Libtorch}}, {{.Threads}} thread(s), {{.Models}} model(s) at a time, {{.Go}}, revision {{or .Revision "unknown"}}{{if .Dirty}} (changed){{end}}{{end}}</p>
 <h2>Configuration</h2><pre tabindex="0">{{.Config}}</pre>{{if .Log}}<h2>Log</h2><pre tabindex="0">{{.Log}}</pre>{{end}}{{end}}`

@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -156,6 +157,9 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"num": func(v float64) string {
 		if v != v {
 			return "–"
+		}
+		if v == math.Trunc(v) && math.Abs(v) < 1e15 { // a count
+			return strconv.FormatFloat(v, 'f', -1, 64)
 		}
 		return strconv.FormatFloat(v, 'g', 4, 64)
 	},

@@ -27,6 +27,10 @@ type Runner struct {
 	// KeepBytes is the size of the largest file that is kept when no Step of the
 	// sweep needs it any more. 0 is DefaultKeepBytes, less than 0 keeps none.
 	KeepBytes int64
+	// Revision and Dirty are of the program, for the Env of Records; where
+	// Revision is empty they are what Go noted in the program.
+	Revision string
+	Dirty    bool
 	// Observe is told what happens, one call at a time; nil is nobody. It must
 	// not block.
 	Observe func(Notice)
@@ -170,7 +174,7 @@ func (r *Runner) sweep(ctx context.Context, steps []Step, force map[ID]bool) (no
 	if nodes, wanted, err = r.plan(steps, force, u.hold); err != nil {
 		return nil, nil, err
 	}
-	w := &sweep{Runner: r, ctx: ctx, nodes: nodes, uses: u, env: hostEnv(), mu: &sync.Mutex{}}
+	w := &sweep{Runner: r, ctx: ctx, nodes: nodes, uses: u, env: r.hostEnv(), mu: &sync.Mutex{}}
 	if err := w.announce(wanted); err != nil {
 		return nil, wanted, err
 	}
@@ -189,9 +193,12 @@ func count(nodes []*node, a Action) int {
 }
 
 // hostEnv returns the Runner's part of an Env.
-func hostEnv() Env {
+func (r *Runner) hostEnv() Env {
 	e := Env{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH}
 	e.Host, _ = os.Hostname() // a nameless host is no reason to stop
+	if e.Revision, e.Dirty = r.Revision, r.Dirty; e.Revision != "" {
+		return e
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {

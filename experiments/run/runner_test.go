@@ -17,7 +17,7 @@ func TestRunStoresOnce(t *testing.T) {
 	s := open(t, t.TempDir())
 	steps := figure(3)
 	first := &fake{}
-	records := sweepAll(t, &Runner{Store: s, Exec: first, Jobs: 4}, steps)
+	records := sweepAll(t, &Runner{Store: s, Exec: first, Jobs: 4, Revision: "abc", Dirty: true}, steps)
 	if len(first.ran) != 3+3*3 {
 		t.Errorf("%d Steps were run, want 12", len(first.ran))
 	}
@@ -29,7 +29,7 @@ func TestRunStoresOnce(t *testing.T) {
 	sameResults(t, append(records, records...), again)
 	sameResults(t, reference(t, steps), records)
 	r := records[0]
-	if r.Seconds < 0 || r.Finished.Before(r.Started) || r.Env.Go == "" || r.Env.OS == "" || r.Step.Score == nil {
+	if r.Seconds < 0 || r.Finished.Before(r.Started) || r.Env.Go == "" || r.Env.OS == "" || r.Env.Revision != "abc" || !r.Env.Dirty || r.Step.Score == nil {
 		t.Errorf("an incomplete record: %+v", r)
 	}
 	if a := clean(t, s); a.Records != 12 || a.Done != 12 || len(a.Envs) != 1 || a.Dropped != 0 {

@@ -99,7 +99,8 @@ func (a *app) sweep(ctx context.Context, s *run.Store, steps []run.Step, keep bo
 	defer exec.Close()
 	p := newProgress(a)
 	defer p.close()
-	r := &run.Runner{Store: s, Exec: exec, Jobs: a.jobs, Keep: keep, Observe: p.observe}
+	r := a.runner(s, exec, p.observe)
+	r.Keep = keep
 	if a.device != "cpu" {
 		if busy, err := anyToRun(r, steps); err != nil || busy {
 			if err = errors.Join(err, a.checkDevice()); err != nil {

@@ -61,6 +61,7 @@ func TestStatus(t *testing.T) {
 		{"any error", t.Context(), true, errors.New("x"), 1},
 		{"an error of the command line", t.Context(), false, errors.New("x"), 2},
 		{"a config", t.Context(), true, fmt.Errorf("x: %w", bad), 2},
+		{"results that can only be read", t.Context(), true, fmt.Errorf("x: %w", run.ErrReadOnly), 2},
 		{"marked", t.Context(), true, errors.Join(badInputf("x")), 2},
 		{"a step that failed of a config", t.Context(), true, &run.SweepError{Failed: []run.Failure{{Err: bad}}}, 1},
 		{"interrupted", stopped, true, &run.SweepError{Cause: context.Canceled}, 130},

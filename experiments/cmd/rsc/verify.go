@@ -75,7 +75,7 @@ func (v *verifyCommand) run(ctx context.Context, prefixes []string) error {
 	defer exec.Close()
 	p := newProgress(v.app)
 	defer p.close()
-	r := &run.Runner{Store: s, Exec: exec, Jobs: v.jobs, Observe: p.observe}
+	r := v.runner(s, exec, p.observe)
 	all, err := r.Verify(ctx, ids)
 	p.close()
 	if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -26,21 +27,34 @@ type version struct {
 var built string
 
 func currentVersion() version {
-	v := version{Revision: "unknown", Steps: run.Version, Libtorch: torch.Version(), Go: runtime.Version()}
-	if built != "" {
-		v.Revision, v.Dirty = strings.CutSuffix(built, "-dirty")
-	}
+	v := version{Steps: run.Version, Libtorch: torch.Version(), Go: runtime.Version()}
+	v.Revision, v.Dirty = revision()
+	v.Revision = cmp.Or(v.Revision, "unknown")
+	return v
+}
+
+// revision returns what git calls the program's files, "" if nobody noted it,
+// and whether they were changed since.
+func revision() (name string, dirty bool) {
+	name, dirty = strings.CutSuffix(built, "-dirty")
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
-				v.Revision = s.Value
+				name = s.Value
 			case "vcs.modified":
-				v.Dirty = s.Value == "true"
+				dirty = s.Value == "true"
 			}
 		}
 	}
-	return v
+	return name, dirty
+}
+
+// runner returns a Runner whose Records say which program made them.
+func (a *app) runner(s *run.Store, e run.Executor, observe func(run.Notice)) *run.Runner {
+	r := &run.Runner{Store: s, Exec: e, Jobs: a.jobs, Observe: observe}
+	r.Revision, r.Dirty = revision()
+	return r
 }
 
 func (v version) String() string {
