@@ -60,14 +60,19 @@ struct Shape {
 // A block of lines is summed in float32, the blocks in float64.
 constexpr int64_t block = 64;
 
+struct Pair {
+  float first, second;
+};
+
 // Adds the sums of the columns of a line of width w to the channels' totals.
 INLINE void fold(const float* line, int64_t w, int64_t channels, double* total) {
   for (int64_t j = 0; j < w; j++) total[j % channels] += line[j];
 }
 
-// sum = Σ(x - shift), square = Σ(x - shift)² per channel.
-template <typename T>
-INLINE void moments(const T* __restrict x, Shape s, const float* __restrict shift, double* sum, double* square) {
+// Adds two sums per channel: pair(i, j) gives what value i, in column j of its
+// line, adds to the first and to the second.
+template <typename F>
+INLINE void sum_pairs(Shape s, double* first, double* second, F pair) {
   const int64_t w = s.width(), n = s.size();
   std::vector<float> a(w), b(w);
   float *__restrict pa = a.data(), *__restrict pb = b.data();
@@ -76,17 +81,25 @@ INLINE void moments(const T* __restrict x, Shape s, const float* __restrict shif
     std::fill(b.begin(), b.end(), 0.0f);
     for (int64_t line = 0; line < block && at < n; line++) {
       const int64_t len = std::min(w, n - at);
-      const T* row = x + at;
       for (int64_t j = 0; j < len; j++) {
-        const float v = load(row + j) - shift[j];
-        pa[j] += v;
-        pb[j] += v * v;
+        const Pair p = pair(at + j, j);
+        pa[j] += p.first;
+        pb[j] += p.second;
       }
       at += len;
     }
-    fold(pa, w, s.channels, sum);
-    fold(pb, w, s.channels, square);
+    fold(pa, w, s.channels, first);
+    fold(pb, w, s.channels, second);
   }
+}
+
+// sum = Σ(x - shift), square = Σ(x - shift)² per channel.
+template <typename T>
+INLINE void moments(const T* __restrict x, Shape s, const float* __restrict shift, double* sum, double* square) {
+  sum_pairs(s, sum, square, [=](int64_t i, int64_t j) __attribute__((always_inline)) {
+    const float v = load(x + i) - shift[j];
+    return Pair{v, v * v};
+  });
 }
 
 // Constants of one batch norm, per column of a line.
@@ -109,13 +122,14 @@ INLINE void normalise(const T* __restrict x, const T* __restrict rest, T* __rest
   }
 }
 
-// What the gradient dy of an output is before ReLU. Where something was added,
-// the output y tells which units are off; else x does, which is read anyway.
+// Value i of what the gradient dy of an output is before ReLU; j is its column.
+// Where something was added, the output y tells which units are off; else x
+// does, which is read anyway.
 template <typename T, bool relu, bool added>
-INLINE float behind(const T* dy, const T* y, const T* x, const Columns& c, int64_t j) {
-  const float v = load(dy);
+INLINE float behind(const T* dy, const T* y, const T* x, const Columns& c, int64_t i, int64_t j) {
+  const float v = load(dy + i);
   if (!relu) return v;
-  const float out = added ? load(y) : (load(x) - c.mean[j]) * c.scale[j] + c.offset[j];
+  const float out = added ? load(y + i) : (load(x + i) - c.mean[j]) * c.scale[j] + c.offset[j];
   return out > 0 ? v : 0.0f;
 }
 
@@ -124,26 +138,11 @@ INLINE float behind(const T* dy, const T* y, const T* x, const Columns& c, int64
 template <typename T, bool relu, bool added>
 INLINE void gradients(const T* __restrict dy, const T* __restrict y, const T* __restrict x, T* __restrict g, Shape s,
                       Columns c, double* sum, double* dot) {
-  const int64_t w = s.width(), n = s.size();
-  std::vector<float> a(w), b(w);
-  float *__restrict pa = a.data(), *__restrict pb = b.data();
-  for (int64_t at = 0; at < n;) {
-    std::fill(a.begin(), a.end(), 0.0f);
-    std::fill(b.begin(), b.end(), 0.0f);
-    for (int64_t line = 0; line < block && at < n; line++) {
-      const int64_t len = std::min(w, n - at);
-      for (int64_t j = 0; j < len; j++) {
-        const int64_t i = at + j;
-        const float v = behind<T, relu, added>(dy + i, y + i, x + i, c, j);
-        if (added) store(g + i, v);
-        pa[j] += v;
-        pb[j] += v * (load(x + i) - c.mean[j]);
-      }
-      at += len;
-    }
-    fold(pa, w, s.channels, sum);
-    fold(pb, w, s.channels, dot);
-  }
+  sum_pairs(s, sum, dot, [=](int64_t i, int64_t j) __attribute__((always_inline)) {
+    const float v = behind<T, relu, added>(dy, y, x, c, i, j);
+    if (added) store(g + i, v);
+    return Pair{v, v * (load(x + i) - c.mean[j])};
+  });
 }
 
 // dx = g·scale + (x - mean)·slope + shift, where g is dy before ReLU.
@@ -155,7 +154,7 @@ INLINE void spread(const T* __restrict dy, const T* __restrict x, T* __restrict 
     const int64_t len = std::min(w, n - at);
     for (int64_t j = 0; j < len; j++) {
       const int64_t i = at + j;
-      const float v = behind<T, relu, false>(dy + i, nullptr, x + i, c, j);
+      const float v = behind<T, relu, false>(dy, nullptr, x, c, i, j);
       store(dx + i, v * c.scale[j] + (load(x + i) - c.mean[j]) * slope[j] + shift[j]);
     }
   }

@@ -122,6 +122,7 @@ func (s *scope) relu(x tensor) tensor {
 	return s.take()
 }
 
+// reluInPlace changes x itself. Autograd must not need its values.
 func (s *scope) reluInPlace(x tensor) tensor {
 	libtch.AtgRelu_(s.out(), x)
 	return s.take()

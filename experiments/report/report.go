@@ -19,6 +19,7 @@ import (
 	"strconv"
 
 	"rarespurious/analysis/table"
+	"rarespurious/experiments/atomicfile"
 	"rarespurious/experiments/run"
 )
 
@@ -135,22 +136,13 @@ func newPage(s *run.Store, r run.Record) (page, error) {
 	return p, nil
 }
 
-// write writes a page beside its path and renames it.
+// write writes a page.
 func write(path, name string, data any) error {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b.Bytes())
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return atomicfile.Write(path, b.Bytes())
 }
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{

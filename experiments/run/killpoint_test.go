@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// every thins out TestKillPoints, which in full takes minutes.
+// every thins out TestKillPoints, which in full takes seconds on an idle machine
+// and minutes on a busy one.
 var every = flag.Int("every", 20, "kill before every how many'th call of the kernel that changes a file")
 
 // TestKillPoints kills a sweep before a call of the kernel that changes the

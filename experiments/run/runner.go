@@ -28,7 +28,7 @@ type Runner struct {
 	// sweep needs it any more. 0 is DefaultKeepBytes, less than 0 keeps none.
 	KeepBytes int64
 	// Revision and Dirty are of the program, for the Env of Records; where
-	// Revision is empty they are what Go noted in the program.
+	// Revision is empty they are [BuildRevision]'s.
 	Revision string
 	Dirty    bool
 	// Observe is told what happens, one call at a time; nil is nobody. It must
@@ -196,20 +196,26 @@ func count(nodes []*node, a Action) int {
 func (r *Runner) hostEnv() Env {
 	e := Env{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH}
 	e.Host, _ = os.Hostname() // a nameless host is no reason to stop
-	if e.Revision, e.Dirty = r.Revision, r.Dirty; e.Revision != "" {
-		return e
+	if e.Revision, e.Dirty = r.Revision, r.Dirty; e.Revision == "" {
+		e.Revision, e.Dirty = BuildRevision()
 	}
+	return e
+}
+
+// BuildRevision returns the revision that Go noted in this program when it
+// built it, "" if it noted none, and whether the files were changed since.
+func BuildRevision() (revision string, dirty bool) {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
-				e.Revision = s.Value
+				revision = s.Value
 			case "vcs.modified":
-				e.Dirty = s.Value == "true"
+				dirty = s.Value == "true"
 			}
 		}
 	}
-	return e
+	return revision, dirty
 }
 
 // full reports whether err means that nothing can be written, so that running

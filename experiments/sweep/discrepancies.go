@@ -17,8 +17,8 @@ import (
 // a kind that says so has Points of it.
 const measureNorm = "norm"
 
-// importanceUnder and importanceElsewhere of the largest magnitude of a pixel's
-// weights, whatever their sign.
+// What importanceUnder and importanceElsewhere are of the largest signed weight of
+// a pixel, these are of the largest magnitude.
 const (
 	magnitudeUnder     = "magnitude_under"
 	magnitudeElsewhere = "magnitude_elsewhere"
@@ -43,8 +43,8 @@ func discrepancies(d *drawing) error {
 		if err != nil {
 			return err
 		}
-		if missing := missing(panel, s); missing != "" {
-			t.Rows = append(t.Rows, []string{item, missing, "", "", ""})
+		if why := missing(panel, s); why != "" {
+			t.Rows = append(t.Rows, []string{item, why, "", "", ""})
 			continue
 		}
 		for _, pattern := range s.texts("pattern") {

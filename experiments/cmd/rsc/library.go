@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"rarespurious/experiments/atomicfile"
 	"rarespurious/experiments/dataset"
 	"rarespurious/experiments/run"
 	"rarespurious/experiments/sweep"
@@ -130,14 +131,7 @@ func (l *library) remember(name string, s *dataset.Set) {
 	if err != nil {
 		return
 	}
-	f, err := os.CreateTemp(l.facts, ".new-*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(b)
-	if f.Close() != nil || err != nil || os.Rename(f.Name(), path) != nil {
-		os.Remove(f.Name())
-	}
+	_ = atomicfile.Write(path, b) // see above
 }
 
 // why says which data sets could not be had, nil if all could.

@@ -61,13 +61,13 @@ func (a *app) calibrate(ctx context.Context, m *predict.Machine, r *run.Runner, 
 	if err != nil {
 		return err
 	}
-	var todo []run.Step
+	var pending []run.Step
 	for _, p := range planned {
 		if p.Action != run.Stored {
-			todo = append(todo, p.Step)
+			pending = append(pending, p.Step)
 		}
 	}
-	if len(todo) == 0 {
+	if len(pending) == 0 {
 		return nil
 	}
 	if err := a.checkDevice(); err != nil {
@@ -77,7 +77,7 @@ func (a *app) calibrate(ctx context.Context, m *predict.Machine, r *run.Runner, 
 	exec := train.New(a.training())
 	defer exec.Close()
 	known := len(m.Paces)
-	err = m.Calibrate(ctx, todo, func(p train.Pass) {
+	err = m.Calibrate(ctx, pending, func(p train.Pass) {
 		a.log.Info().Str("network", p.Arch.Name).Int("batch", p.Batch).Msg("timing " + p.Kind)
 	}, exec.Pace)
 	if len(m.Paces) == known || a.cache == "" {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"rarespurious/bridge/torch"
@@ -36,16 +35,8 @@ func currentVersion() version {
 // revision returns what git calls the program's files, "" if nobody noted it,
 // and whether they were changed since.
 func revision() (name string, dirty bool) {
-	name, dirty = strings.CutSuffix(built, "-dirty")
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				name = s.Value
-			case "vcs.modified":
-				dirty = s.Value == "true"
-			}
-		}
+	if name, dirty = run.BuildRevision(); name == "" {
+		name, dirty = strings.CutSuffix(built, "-dirty")
 	}
 	return name, dirty
 }
