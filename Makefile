@@ -27,7 +27,7 @@ SHELL := bash
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\nFigures and tables, each one file in configs/ (PROFILE=smoke|quick|paper, quick by default):\n'
-	@printf '  %s\n' "$(FIGURES)" | fold -s -w 78
+	@printf '%s\n' $(FIGURES) | sort -V | paste -sd' ' | fold -s -w 76 | sed 's/^/  /'
 
 # All figures that were named are one run of the program, so that they share
 # models and workers.
