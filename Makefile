@@ -62,7 +62,7 @@ check: test ## test, and check style
 	. $(ENV)
 	go run honnef.co/go/tools/cmd/staticcheck@2026.1 ./...
 
-fuzz: $(ENV) ## fuzz every decoder and the config loader, FUZZTIME each (1m)
+fuzz: $(ENV) ## fuzz every decoder, FUZZTIME each (1m)
 	@. $(ENV)
 	grep -rlE '^func Fuzz' --include=*_test.go . | while read -r file; do
 	  for name in $$(grep -oE '^func Fuzz\w+' "$$file" | cut -d' ' -f2); do
@@ -79,5 +79,5 @@ faults: build ## kill a sweep KILLS times (50), fill its disk, make it read-only
 	scripts/faults/kill.sh "$${KILLS:-50}" "$(CACHE)"
 	scripts/faults/disk.sh "$(CACHE)"
 
-clean: ## remove the binary; results and the cache stay
+clean: ## remove bin; results and the cache stay
 	rm -rf bin
