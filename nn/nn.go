@@ -94,6 +94,9 @@ type Arch struct {
 // layer cannot accept what the layers before it produce, or if the last does
 // not give Classes logits.
 func (a Arch) Validate() error {
+	if len(a.Layers) == 0 {
+		return fmt.Errorf("nn: %s has no layers", a.Name)
+	}
 	if len(a.Mean) != len(a.Std) || len(a.Mean) != 0 && len(a.Mean) != a.In.C {
 		return fmt.Errorf("nn: %s: %w: %d means and %d standard deviations for %d channels", a.Name, ErrShape, len(a.Mean), len(a.Std), a.In.C)
 	}

@@ -66,6 +66,10 @@ func TestValidateNamesTheLayer(t *testing.T) {
 	if err := a.Validate(); err == nil || !strings.Contains(err.Error(), `"fc1"`) {
 		t.Errorf("Validate = %v, want an error about the name fc1", err)
 	}
+	a.Layers = nil
+	if err := a.Validate(); err == nil || !strings.Contains(err.Error(), "no layers") {
+		t.Errorf("Validate = %v, want an error about layers", err)
+	}
 	if _, err := nn.New("mpl", mnist, 10); err == nil || !strings.Contains(err.Error(), "mlp-large") {
 		t.Errorf("New = %v, want the list of names", err)
 	}

@@ -79,7 +79,7 @@ type importer struct {
 	constants map[string]*constant   // initialisers and Constant nodes
 	tables    map[string]*table      // computed from shapes; see fold
 	values    map[string]*activation // everything that depends on the input; nil if not understood
-	stored    int                    // elements of all constants
+	stored    int                    // numbers that the constants hold
 	batch     int64                  // the input's declared batch size, 0 if open
 
 	params   map[string]func(i int) float32 // elements by state-dict name; nil is all zero
@@ -162,7 +162,9 @@ func (im *importer) constant(name string, t *onnxpb.TensorProto) error {
 		return err
 	}
 	im.constants[name] = c
-	im.stored += c.len
+	if c.is(onnxpb.TensorProto_FLOAT) && c.check(len(t.GetFloatData()), 4) == nil {
+		im.stored += c.len // the file has the numbers, not only a shape
+	}
 	return nil
 }
 

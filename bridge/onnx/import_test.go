@@ -281,7 +281,8 @@ func TestUnsupported(t *testing.T) {
 // large network.
 func TestSharedWeightsAreBounded(t *testing.T) {
 	const wide = 300
-	f := newForeign(wide).weights(floats("w", make([]float32, wide*wide), wide, wide))
+	// A shape alone is no stored number.
+	f := newForeign(wide).weights(floats("w", make([]float32, wide*wide), wide, wide), floats("unused", nil, 1<<30))
 	last := "x"
 	for range 50 {
 		f.node("v"+last+" = Gemm("+last+", w)", attr("transB", 1))

@@ -68,7 +68,11 @@ func TestBatchNormOfOneValue(t *testing.T) {
 		if distance(before, after) != 0 || distance(buffers, []float32{0, 1}) != 0 {
 			t.Errorf("θ moved by %g, buffers are %v", distance(before, after), buffers)
 		}
-		e.Batch = 3
+		e.Batch, e.Micro = 9, 4 // parts of 4, 4 and 1
+		if _, err := s.Train(context.Background(), o, e); err == nil {
+			t.Error("a part of one image passed")
+		}
+		e.Batch, e.Micro = 3, 0
 		if _, err := s.Train(context.Background(), o, e); err != nil {
 			t.Errorf("batches of three: %v", err)
 		}

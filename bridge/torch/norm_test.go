@@ -13,10 +13,10 @@ import (
 
 // Batch norm with what follows it is what libtorch's own operations make of it
 // in float32, one after the other, with their gradients and running statistics:
-// for few channels and many, numbers of values that are no multiple of a vector,
+// for images and for vectors (h = 0), few channels and many, numbers of values that are no multiple of a vector,
 // and means far from 0.
 func TestNorm(t *testing.T) {
-	for _, c := range []struct{ n, c, h, w int }{{5, 16, 3, 7}, {3, 64, 4, 4}, {70, 3, 5, 1}, {4, 130, 1, 1}} {
+	for _, c := range []struct{ n, c, h, w int }{{5, 16, 3, 7}, {3, 64, 4, 4}, {70, 3, 5, 1}, {4, 130, 1, 1}, {6, 20, 0, 0}} {
 		for i := range 8 {
 			bf16, relu, rest := i&1 > 0, i&2 > 0, i&4 > 0
 			t.Run(fmt.Sprintf("%v/bf16=%v,relu=%v,rest=%v", c, bf16, relu, rest), func(t *testing.T) {
@@ -84,17 +84,21 @@ func norm(d *Device, n, c, h, w int, bf16, relu, rest, fused bool) map[string][]
 	defer sc.end()
 	f := normPass(sc, d, c)
 	rng := rand.New(rand.NewPCG(1, 2))
-	size := n * c * h * w
+	dims, pixels := []int64{int64(n), int64(c), int64(h), int64(w)}, h*w
+	if h == 0 {
+		dims, pixels = dims[:2], 1
+	}
+	size := n * c * pixels
 	draw := func(offset func(i int) float64) tensor {
 		v := make([]float32, size)
 		for i := range v {
 			v[i] = float32(offset(i) + rng.NormFloat64())
 		}
-		t := upload(sc, d, v, int64(n), int64(c), int64(h), int64(w))
+		t := upload(sc, d, v, dims...)
 		return sc.cast(sc.cast(t, kindBF16), kindFloat) // both ways see the same numbers
 	}
 	zero := func(int) float64 { return 0 }
-	x := sc.leaf(draw(func(i int) float64 { return float64(i / (h * w) % c % 9) }))
+	x := sc.leaf(draw(func(i int) float64 { return float64(i / pixels % c % 9) }))
 	more, weight := sc.leaf(draw(zero)), draw(zero)
 	low := func(t tensor) tensor {
 		if bf16 && fused {

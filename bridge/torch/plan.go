@@ -124,7 +124,9 @@ type pass struct {
 	*scope
 	dev    *Device
 	plan   *plan
-	models int64    // 1, or M for a batched pass
+	models int64  // 1, or M for a batched pass
+	mean   tensor // what images are standardised with, or nil
+	std    tensor
 	params []tensor // per parameter: its shape, or (M, its shape) in a batched pass
 	stats  []tensor // per buffer: (C)
 	train  bool
@@ -157,11 +159,8 @@ func (f *pass) prepare(theta, buffers tensor) {
 // forward returns logits (B, K), or (M, B, K) in a batched pass, of images x
 // (B, C, H, W), or (M·B, C, H, W) model after model.
 func (f *pass) forward(x tensor) tensor {
-	a := f.plan.arch
-	if len(a.Mean) > 0 {
-		c := int64(a.In.C)
-		x = f.sub(x, upload(f.scope, f.dev, a.Mean, 1, c, 1, 1))
-		x = f.div(x, upload(f.scope, f.dev, a.Std, 1, c, 1, 1))
+	if f.mean != nil {
+		x = f.div(f.sub(x, f.mean), f.std)
 	}
 	if !f.bf16 {
 		return f.apply(f.plan.nodes, x)
@@ -190,7 +189,7 @@ func (f *pass) apply(nodes []node, x tensor) tensor {
 			if relu {
 				nodes = nodes[1:]
 			}
-		case n.Op == nn.Residual && relu && f.fuses() && n.body[len(n.body)-1].Op == nn.BatchNorm:
+		case n.Op == nn.Residual && relu && f.fuses() && len(n.body) > 0 && n.body[len(n.body)-1].Op == nn.BatchNorm:
 			last := len(n.body) - 1
 			body, skip := f.apply(n.body[:last], x), f.apply(n.skip, x)
 			x = f.norm(&n.body[last], body, skip, true)

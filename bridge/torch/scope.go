@@ -4,6 +4,7 @@ package torch
 import "C"
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/sugarme/gotch/libtch"
@@ -207,6 +208,19 @@ const (
 	kindBF16   = 15
 )
 
+// unbind returns the rows of x: one call, whose backward is one stack instead
+// of a matrix of zeros for each row. The only row of a matrix is a view of it.
+func (s *scope) unbind(x tensor, rows int) []tensor {
+	if rows == 1 {
+		return []tensor{s.view(x, []int64{-1})}
+	}
+	parts := s.split(x, slices.Repeat([]int64{1}, rows), 0)
+	for i := range parts {
+		parts[i] = s.view(parts[i], []int64{-1})
+	}
+	return parts
+}
+
 // upload copies values to device.
 func upload[T float32 | float64 | int64 | uint8](s *scope, d *Device, values []T, dims ...int64) tensor {
 	if len(values) == 0 {
@@ -222,8 +236,9 @@ func upload[T float32 | float64 | int64 | uint8](s *scope, d *Device, values []T
 	if d.index < 0 {
 		return t
 	}
-	libtch.AtgTo(s.out(), t, d.index)
-	return s.take()
+	var out C.rs_tensor
+	must(C.rs_copy_to(&out, shimTensor(t), C.int(d.index)))
+	return s.own(tensor(unsafe.Pointer(out)))
 }
 
 func kindOf[T float32 | float64 | int64 | uint8]() int {

@@ -7,6 +7,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -52,7 +53,9 @@ func SaveScript(path string, a nn.Arch, theta, buffers []float32) (err error) {
 	add(a.Params(), theta)
 	params := len(names)
 	add(a.Buffers(), buffers)
-	cPath, cSource := C.CString(path), C.CString(scriptSource(a))
+	part := path + ".part" // a file is there whole or not at all
+	defer os.Remove(part)
+	cPath, cSource := C.CString(part), C.CString(scriptSource(a))
 	defer C.free(unsafe.Pointer(cPath))
 	defer C.free(unsafe.Pointer(cSource))
 	var firstName **C.char
@@ -63,7 +66,7 @@ func SaveScript(path string, a nn.Arch, theta, buffers []float32) (err error) {
 	if C.rs_script_save(cPath, firstName, firstTensor, C.int(len(names)), C.int(params), cSource) != 0 {
 		return errors.New("torch: script of " + a.Name + ": " + C.GoString(C.rs_error()))
 	}
-	return nil
+	return os.Rename(part, path)
 }
 
 // A scriptWriter writes a forward method, one statement a layer.

@@ -23,6 +23,13 @@ namespace {
 Tensor& tensor(rs_tensor t) { return *static_cast<Tensor*>(t); }
 rs_tensor give(Tensor t) { return new Tensor(std::move(t)); }
 
+// Copies host to a device. From pinned memory the copy does not wait for the
+// work that the GPU has still to do, and so neither does a training step.
+Tensor copied(const Tensor& host, at::Device device) {
+  if (device.is_cuda()) return host.pin_memory().to(device, /*non_blocking=*/true);
+  return host.to(device, /*non_blocking=*/false, /*copy=*/true);
+}
+
 // ---- images -----------------------------------------------------------------
 
 struct Plane {  // one image in memory, as float or as bytes
@@ -97,15 +104,16 @@ Tensor gather_any(const rs_images& images, const int64_t* order, int64_t n, cons
   const Tensor& base = tensor(images.base);
   const int64_t rows = base.size(0), H = base.size(2), W = base.size(3);
   auto device = base.device();
-  Tensor index = at::from_blob(const_cast<int64_t*>(order), {n}, at::kLong).to(device, false, true);
+  Tensor index = copied(at::from_blob(const_cast<int64_t*>(order), {n}, at::kLong), device);
   Tensor x = base.index_select(0, index.clamp_max(rows - 1));
-  if (base.scalar_type() == at::kByte) x = x.to(at::kFloat).div_(255);
+  // Divided by a number, a GPU multiplies by its reciprocal, which is not the same.
+  if (base.scalar_type() == at::kByte) x = x.to(at::kFloat).div_(at::full({}, 255, x.options().dtype(at::kFloat)));
   if (images.extra && tensor(images.extra).size(0) > 0) {
     Tensor extra = tensor(images.extra).index_select(0, (index - rows).clamp_min(0));
     x = at::where((index >= rows).view({n, 1, 1, 1}), extra, x);
   }
   if (shifts) {
-    Tensor code = at::from_blob(const_cast<uint8_t*>(shifts), {n}, at::kByte).to(device, at::kLong, false, true);
+    Tensor code = copied(at::from_blob(const_cast<uint8_t*>(shifts), {n}, at::kByte), device).to(at::kLong);
     auto axis = [&](const Tensor& start, int64_t len) {
       return start.view({n, 1}) + at::arange(len, at::TensorOptions(at::kLong).device(device)).view({1, len});
     };
@@ -168,17 +176,30 @@ void rs_thread_init(int threads) {
 }
 
 int rs_load_cuda(void) {
-  if (at::hasCUDA()) return 0;
-  if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return 0;
-  const char* why = dlerror();
-  rs_last_error = why ? why : "dlopen failed";
-  return 1;
+  // Not after a look at hasCUDA: its first answer is kept for good.
+  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
+    const char* why = dlerror();
+    rs_last_error = why ? why : "dlopen failed";
+    return 1;
+  }
+  return 0;
+}
+
+int rs_set_tf32(int on) {
+  return guarded([&] {
+    at::globalContext().setAllowTF32CuDNN(on);
+    at::globalContext().setAllowTF32CuBLAS(on);
+  });
 }
 
 int rs_cuda_device_count(void) {
   int n = 0;
   guarded([&] { n = at::hasCUDA() ? int(at::detail::getCUDAHooks().deviceCount()) : 0; });
   return n;
+}
+
+int rs_copy_to(rs_tensor* out, rs_tensor host, int device) {
+  return guarded([&] { *out = give(copied(tensor(host), at::Device(at::kCUDA, device))); });
 }
 
 int rs_axpby(rs_tensor y, double a, rs_tensor x, double b) {
@@ -217,7 +238,8 @@ int rs_scale(rs_tensor* out, const uint8_t* pixels, const rs_photo* photos, int6
     int64_t total = 0;
     for (int64_t i = 0; i < n; i++) total += int64_t(3) * photos[i].h * photos[i].w;
     // One copy to the device for the whole batch.
-    Tensor bytes = at::from_blob(const_cast<uint8_t*>(pixels), {total}, at::kByte).to(place);
+    Tensor bytes = at::from_blob(const_cast<uint8_t*>(pixels), {total}, at::kByte);
+    if (device >= 0) bytes = copied(bytes, place);
     auto format = channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
     Tensor all = at::empty({n, 3, side, side}, at::TensorOptions(at::kFloat).device(place).memory_format(format));
     int64_t start = 0;

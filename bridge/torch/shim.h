@@ -20,8 +20,16 @@ const char* rs_cpu_capability(void);
 void rs_thread_init(int threads);
 
 // Loads libtorch's CUDA library, whose static initialisers register the backend.
+// It must come before the process's first gradient: autograd counts the devices
+// once.
 int rs_load_cuda(void);
 int rs_cuda_device_count(void);
+
+// Says whether GPUs round the operands of float32 products, the process over.
+int rs_set_tf32(int on);
+
+// Makes *out a copy of a tensor of the CPU on a GPU, without waiting for it.
+int rs_copy_to(rs_tensor* out, rs_tensor host, int device);
 
 // Sets y to a x + b y; b = 0 copies, whatever y held. Sets *out to x . y, in double.
 int rs_axpby(rs_tensor y, double a, rs_tensor x, double b);

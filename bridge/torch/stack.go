@@ -3,6 +3,7 @@ package torch
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sugarme/gotch/libtch"
 
@@ -17,8 +18,11 @@ type Stack struct {
 	m       int
 	theta   *Vec
 	buffers *Vec // nil if the architecture has none
-	bf16    bool
-	squared bool
+	// mean and std are what images are standardised with, (1, C, 1, 1), or nil.
+	mean, std tensor
+	bf16      bool
+	holds     bool // a part in how the process rounds; see hold
+	squared   bool
 	// stepwise makes perceptrons train by autograd, as other networks do.
 	stepwise bool
 }
@@ -30,6 +34,9 @@ type StackOptions struct {
 	// lies between layers, to bfloat16; the last layer, θ, its gradient and the
 	// optimizer stay float32.
 	BF16 bool
+	// TF32 rounds the operands of products and convolutions on a GPU to 10 bits
+	// behind the point, which its tensor cores multiply several times as fast.
+	TF32 bool
 	// Squared takes the squared distance of the logits from the label's unit
 	// vector in place of the cross entropy. The difference of two classes' logits
 	// of a linear network is then the regression on labels of -1 and +1.
@@ -40,7 +47,7 @@ type StackOptions struct {
 }
 
 // NewStack returns m models of architecture a with θ and buffers zero.
-func NewStack(d *Device, a nn.Arch, m int, o StackOptions) (*Stack, error) {
+func NewStack(d *Device, a nn.Arch, m int, o StackOptions) (_ *Stack, err error) {
 	if m < 1 {
 		panic("torch: a Stack of no models")
 	}
@@ -49,14 +56,28 @@ func NewStack(d *Device, a nn.Arch, m int, o StackOptions) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{dev: d, plan: p, m: m, bf16: o.BF16, squared: o.Squared, stepwise: o.Autograd || o.Squared}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	defer catch(&err)
+	if err := s.hold(o.TF32); err != nil {
+		return nil, err
+	}
 	if s.theta, err = NewVec(d, m, a.NumParams()); err != nil {
 		return nil, err
 	}
 	if n := a.NumBuffers(); n > 0 {
 		if s.buffers, err = NewVec(d, m, n); err != nil {
-			s.theta.Close()
 			return nil, err
 		}
+	}
+	if len(a.Mean) > 0 {
+		sc := new(scope)
+		defer sc.end()
+		each := func(v []float32) tensor { return sc.keep(upload(sc, d, v, 1, int64(len(v)), 1, 1)) }
+		s.mean, s.std = each(a.Mean), each(a.Std)
 	}
 	return s, nil
 }
@@ -106,17 +127,22 @@ func (s *Stack) Save() (theta, buffers []float32, err error) {
 
 // Close frees the models. It is safe to call twice.
 func (s *Stack) Close() error {
+	s.release()
 	s.theta.Close()
-	if s.buffers != nil {
-		s.buffers.Close()
+	s.buffers.Close()
+	for _, t := range []*tensor{&s.mean, &s.std} {
+		if *t != nil {
+			libtch.AtFree(*t)
+			*t = nil
+		}
 	}
 	return nil
 }
 
-// pass starts a forward computation of model m with parameters theta (M, P),
-// or of all models if m is negative.
+// pass starts a forward computation of model m with parameters theta (P), or
+// of all models with parameters (M, P) if m is negative.
 func (s *Stack) pass(sc *scope, theta tensor, m int, train bool, g *generator) *pass {
-	f := &pass{scope: sc, dev: s.dev, plan: s.plan, models: 1, train: train, bf16: s.bf16, noise: g}
+	f := &pass{scope: sc, dev: s.dev, plan: s.plan, models: 1, mean: s.mean, std: s.std, train: train, bf16: s.bf16, noise: g}
 	if m < 0 {
 		f.models = int64(s.m)
 		f.prepare(theta, nil)
@@ -126,7 +152,7 @@ func (s *Stack) pass(sc *scope, theta tensor, m int, train bool, g *generator) *
 	if s.buffers != nil {
 		stats = sc.selectRow(s.buffers.t, int64(m))
 	}
-	f.prepare(sc.selectRow(theta, int64(m)), stats)
+	f.prepare(theta, stats)
 	return f
 }
 
@@ -171,8 +197,8 @@ func (s *Stack) Logits(data *Data, rows []int64, o Forward) (logits [][]float32,
 		delta = upload(held, s.dev, o.Delta, int64(in.C), int64(in.H), int64(in.W))
 	}
 	passes := make([]*pass, s.m)
-	for m := range passes {
-		passes[m] = s.pass(held, s.theta.t, m, false, nil)
+	for m, theta := range held.unbind(s.theta.t, s.m) {
+		passes[m] = s.pass(held, theta, m, false, nil)
 	}
 	for start := 0; start < len(rows); start += batch {
 		end := min(start+batch, len(rows))
@@ -216,6 +242,9 @@ func (s *Stack) check(b Batch) error {
 	if b.Data.shape != s.plan.arch.In {
 		return fmt.Errorf("torch: images of %v for %s, which wants %v", b.Data.shape, s.plan.arch.Name, s.plan.arch.In)
 	}
+	if y := slices.Max(b.Data.labels); y >= int64(s.plan.arch.Classes) {
+		return fmt.Errorf("torch: label %d for %s, which has %d classes", y, s.plan.arch.Name, s.plan.arch.Classes)
+	}
 	return nil
 }
 
@@ -254,7 +283,7 @@ func (s *Stack) logits(sc *scope, theta tensor, b Batch, train bool, hyper []Hyp
 		}
 		return out
 	}
-	for m := range out {
+	for m, theta := range sc.unbind(theta, s.m) {
 		var g *generator
 		if gens != nil {
 			g = gens[m]

@@ -421,3 +421,18 @@ func resident(t *testing.T) int {
 	}
 	return pages * os.Getpagesize()
 }
+
+// A label that the network has no logit for is refused, not read past the end.
+func TestLabelsOfTooManyClasses(t *testing.T) {
+	onCPU(t, func(d *torch.Device) error {
+		x, err := torch.NewData(d, tiny, make([]uint8, 2*tiny.Len()), []uint8{0, 3})
+		if err != nil {
+			return err
+		}
+		s := stack(d, mlp(3), 1, 1, torch.StackOptions{})
+		if _, err := s.Grad(nil, torch.Batch{Data: x, Rows: [][]int64{{0}}}); err == nil || !strings.Contains(err.Error(), "label 3") {
+			t.Errorf("Grad = %v, want an error about label 3", err)
+		}
+		return nil
+	})
+}

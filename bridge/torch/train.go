@@ -92,14 +92,25 @@ func (s *Stack) Train(ctx context.Context, o *Optimizer, e Epoch) (loss []float6
 	if len(e.Hyper) != s.m || len(e.Seeds) != s.m || e.Batch < 1 || e.Micro < 0 {
 		return nil, fmt.Errorf("torch: an epoch for %d models with %d settings and %d seeds, batch %d", s.m, len(e.Hyper), len(e.Seeds), e.Batch)
 	}
-	if last := len(e.Order[0]) % e.Batch; s.plan.pointwise != "" && (e.Batch == 1 || last == 1) {
-		return nil, fmt.Errorf("torch: a batch of one image leaves %q of %s no variance to normalise by; take a batch size that does not divide %d",
-			s.plan.pointwise, s.plan.arch.Name, len(e.Order[0])-1)
+	if s.plan.pointwise != "" && e.isolates() {
+		return nil, fmt.Errorf("torch: a batch, or a part of one, of a single image leaves %q of %s no variance to normalise by; take another batch size for these %d images",
+			s.plan.pointwise, s.plan.arch.Name, len(e.Order[0]))
 	}
 	if s.plan.widths != nil && s.dev.CPU() && !s.stepwise && e.Shifts == nil && e.Micro == 0 && e.Data.photos == nil {
 		return s.trainPerceptrons(ctx, o, e)
 	}
 	return s.trainByAutograd(ctx, o, e, whole)
+}
+
+// isolates reports whether an image passes through the network alone.
+func (e Epoch) isolates() bool {
+	n := len(e.Order[0])
+	for _, size := range []int{min(e.Batch, n), n % e.Batch} {
+		if size == 1 || size > 1 && (e.Micro == 1 || e.Micro > 1 && size%e.Micro == 1) {
+			return true
+		}
+	}
+	return false
 }
 
 // trainPerceptrons trains model after model: on a CPU each fits the cache
@@ -139,7 +150,7 @@ func (s *Stack) trainByAutograd(ctx context.Context, o *Optimizer, e Epoch, whol
 	defer held.end()
 	defer sc.end()
 	libtch.AtgZeros(held.out(), []int64{int64(s.m)}, 1, kindFloat, s.dev.index)
-	total := held.take() // on the device: no step waits for its loss
+	total := held.take() // stays on the device: a GPU is not waited for until the epoch's end
 	n := len(e.Order[0])
 	for start := 0; start < n; start += e.Batch {
 		if err := ctx.Err(); err != nil {

@@ -32,9 +32,9 @@ func (v *Vec) Len() int { return v.m * v.p }
 // NewLike returns zeros of v's shape.
 func (v *Vec) NewLike() (*Vec, error) { return NewVec(v.dev, v.m, v.p) }
 
-// Close frees v. It is safe to call twice.
+// Close frees v. It is safe to call twice, and on nil.
 func (v *Vec) Close() error {
-	if v.t != nil {
+	if v != nil && v.t != nil {
 		libtch.AtFree(v.t)
 		v.t = nil
 	}

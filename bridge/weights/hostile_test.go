@@ -197,6 +197,8 @@ func TestPickleBombs(t *testing.T) {
 		"laughs": "\x80\x02}q\x00" + strings.Repeat("}(U\x05modelh\x00U\x03neth\x00uq\x00", n) + ".",
 		"lists":  "\x80\x02" + strings.Repeat("]", 10*n) + ".",
 		"memos":  "\x80\x04N" + strings.Repeat("\x94", 10*n) + ".",
+		// A key of pairs of pairs, which would be 2⁴⁰ words in a message.
+		"key": "\x80\x02})" + strings.Repeat("q\x00h\x00\x86", 40) + "Ns.",
 		// Many tensors that are all one expanded view.
 		"views": "\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagec" + floats + "\nU\x010U\x03cpuK\x06tQK\x00(M\xff\xfft(K\x00t\x89NtRq\x05" +
 			"0}(" + strings.Repeat("U\x02abh\x05U\x02cdh\x05", n) + "u.",

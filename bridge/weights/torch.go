@@ -181,7 +181,7 @@ func decodeTorchLegacy(b []byte) (Dict, map[string]string, error) {
 		parts[i] = v
 	}
 	if parts[1] != int64(1001) {
-		return nil, nil, invalid("protocol_version is %.20v, want 1001", parts[1])
+		return nil, nil, invalid("protocol_version is %s, want 1001", describe(parts[1]))
 	}
 	if sys, ok := parts[2].(*dict); !ok || sys.get("little_endian") != true {
 		return nil, nil, unsupported("sys_info does not say little_endian")
@@ -272,11 +272,23 @@ func stateDict(root any, b *budget) (Dict, map[string]string, error) {
 	if len(tensors) == 0 && len(d.items) > 0 {
 		var keys []string
 		for _, it := range brief(d.items) {
-			keys = append(keys, fmt.Sprintf("%.40q", fmt.Sprint(it.key)))
+			keys = append(keys, describe(it.key))
 		}
 		return nil, nil, unsupported("the file holds no dict of tensors: its keys are %s", strings.Join(keys, ", "))
 	}
 	return tensors, d.metadata(), tensors.Validate()
+}
+
+// describe names a value of a pickle in a few words. A tuple is not printed:
+// tuples that share parts, a few bytes each, would be gigabytes of text.
+func describe(v any) string {
+	switch v := v.(type) {
+	case string:
+		return fmt.Sprintf("%.40q", v)
+	case int64, float64, bool:
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("a %T", v)
 }
 
 // metadata returns what [encodeTorch] attached.

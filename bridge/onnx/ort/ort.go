@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"slices"
 	"sync"
@@ -157,7 +156,8 @@ func (s *Session) shape(o Options) error {
 	if n := in.Shape[0]; n >= 0 {
 		s.batch, s.fixed = int(n), true
 	}
-	if s.batch < 1 || float64(s.batch)*size > math.MaxInt32 {
+	const most = 1 << 28 // floats, 1 GiB
+	if s.batch < 1 || float64(s.batch)*size > most {
 		return fmt.Errorf("input %.80q has shape %v, of which a batch is %d", in.Name, in.Shape, s.batch)
 	}
 	return nil
