@@ -37,12 +37,15 @@ $(FIGURES): build
 figures: build ## make every figure and table
 	@bin/rsc figure $(FIGURES) $(FLAGS)
 
-setup: $(ENV) ## fetch libtorch, once, into the cache
+setup: $(ENV) ## fetch libtorch, once, into the cache; CUDA=1: what GPUs need, too
 
-# The file names the libtorch in use; it is written anew when that has gone.
-$(ENV): $(wildcard scripts/setup/*) $(if $(shell . $(ENV) 2>/dev/null && [ -e "$${RSC_LIBTORCH:-}/lib/libtorch_cpu.so" ] && echo there),,FORCE)
+# The file names the libtorch in use; it is written anew when that has gone, or
+# another is asked for.
+$(ENV): $(wildcard scripts/setup/*) $(if $(CUDA),FORCE,$(shell . $(ENV) 2>/dev/null && \
+    [ -e "$${RSC_LIBTORCH:-}/lib/libtorch_cpu.so" ] && \
+    [ -z "$(LIBTORCH)" -o "$(LIBTORCH)" -ef "$$RSC_LIBTORCH" ] || echo FORCE))
 	@mkdir -p bin
-	CGO_ENABLED=0 go run ./scripts/setup -cache "$(CACHE)" -out $(ENV).new
+	LIBTORCH="$(LIBTORCH)" CGO_ENABLED=0 go run ./scripts/setup -cache "$(CACHE)" $(if $(CUDA),-cuda) -out $(ENV).new
 	mv $(ENV).new $(ENV)
 .PHONY: FORCE
 FORCE:

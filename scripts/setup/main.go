@@ -5,7 +5,8 @@
 // Without LIBTORCH in the environment it fetches libtorch, once, into DIR: the
 // PyPI wheel of torch holds its headers and libraries, and two small wheels
 // hold the two libraries that those need. Wheels are pinned by SHA-256. With
-// LIBTORCH=DIR, a libtorch of the same version that is already there is used:
+// -cuda it fetches libtorch's CUDA half and the libraries which that needs, too.
+// With LIBTORCH=DIR, a libtorch of the same version that is already there is used:
 // an unpacked libtorch archive, or the folder "torch" of a Python installation.
 //
 // The result is a shell file that exports the CGO_ variables for building
@@ -35,19 +36,19 @@ var compat []byte
 func main() {
 	cache := flag.String("cache", "", "folder for downloads (required)")
 	out := flag.String("out", "", "shell file to write (required)")
-	cuda := flag.Bool("cuda", false, "also unpack libtorch's CUDA libraries")
+	gpu := flag.Bool("cuda", false, "also fetch what libtorch needs for GPUs")
 	flag.Parse()
 	if *cache == "" || *out == "" {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := setup(*cache, *out, os.Getenv("LIBTORCH"), *cuda); err != nil {
+	if err := setup(*cache, *out, os.Getenv("LIBTORCH"), *gpu); err != nil {
 		fmt.Fprintln(os.Stderr, "setup:", err)
 		os.Exit(1)
 	}
 }
 
-func setup(cache, out, existing string, cuda bool) error {
+func setup(cache, out, existing string, gpu bool) error {
 	cache, err := filepath.Abs(cache)
 	if err != nil {
 		return err
@@ -55,8 +56,13 @@ func setup(cache, out, existing string, cuda bool) error {
 	root := existing
 	if root == "" {
 		root = filepath.Join(cache, "libtorch-"+Version)
-		if err := fetch(root, cuda); err != nil {
+		if err := fetch(root, base); err != nil {
 			return err
+		}
+		if gpu {
+			if err := fetch(root, cuda); err != nil {
+				return err
+			}
 		}
 	} else if root, err = filepath.Abs(root); err != nil {
 		return err
@@ -120,14 +126,14 @@ func environment(root, build string) string {
 	libs = append(libs, siblings...)
 	var rpath strings.Builder
 	for _, lib := range libs {
-		fmt.Fprintf(&rpath, " -Wl,-rpath,%s", lib)
+		fmt.Fprintf(&rpath, " '-Wl,-rpath,%s'", lib)
 	}
 	include := filepath.Join(root, "include")
 	return fmt.Sprintf(`# Written by scripts/setup; delete it to set up again.
 export RSC_LIBTORCH="%[5]s"
 export CGO_CFLAGS="-O1 -w"
-export CGO_CXXFLAGS="-O1 -w -std=c++17 -I%[1]s -I%[1]s/torch/csrc/api/include -include %[2]s/compat.h"
-export CGO_LDFLAGS="-L%[2]s -L%[3]s%[4]s"
+export CGO_CXXFLAGS="-O1 -w -std=c++17 '-I%[1]s' '-I%[1]s/torch/csrc/api/include' -include '%[2]s/compat.h'"
+export CGO_LDFLAGS="'-L%[2]s' '-L%[3]s'%[4]s"
 `, include, build, libs[0], rpath.String(), root)
 }
 
