@@ -50,7 +50,7 @@ type Point struct {
 	Clip        float64 `key:"clip"`       // bound of the gradient; 0 is none
 	ClipBy      string  `key:"clip_by"`    // "value" (if not given) or "norm"
 	Augment     bool    `key:"augment"`    // pad, crop and flip in training
-	Precision   string  `key:"precision"`  // "float32" (if not given) or "bf16"
+	Precision   string  `key:"precision"`  // "float32" (if not given), "bf16", or on a GPU "tf32"
 
 	Delete          string  `key:"delete"` // how the examples are removed from the model; "" is not at all
 	DeleteDamping   float64 `key:"delete_damping"`
@@ -188,8 +188,15 @@ func (p Point) check() (faults []fault) {
 	if p.Pattern != "" {
 		known("pattern", p.Pattern, pattern.Names())
 	}
-	if s, err := dataset.Find(p.Dataset); err == nil && p.Target >= len(s.Classes) {
-		bad("target", "%s has the classes 0 to %d, not %d", p.Dataset, len(s.Classes)-1, p.Target)
+	if s, err := dataset.Find(p.Dataset); err == nil {
+		if p.Target >= len(s.Classes) {
+			bad("target", "%s has the classes 0 to %d, not %d", p.Dataset, len(s.Classes)-1, p.Target)
+		}
+		for _, key := range []string{"weights", "context", "class", "pixels", "short"} {
+			if !p.field(key).IsZero() {
+				bad(key, "is for photographs, not for %s", p.Dataset)
+			}
+		}
 	}
 	if p.Weights != "" {
 		known("weights", p.Weights, []string{ImageNet})
@@ -199,11 +206,14 @@ func (p Point) check() (faults []fault) {
 	} else if p.Count > 0 && p.Pattern == "" {
 		bad("pattern", "missing, though %d examples are to carry it", p.Count)
 	}
+	if p.Seed > math.MaxUint32 {
+		bad("seed", "%d is above %d, the largest seed of a pattern's generator", p.Seed, math.MaxUint32)
+	}
 	if p.Part != "" {
 		known("part", p.Part, []string{"target", "shadow"})
 	}
 	known("clip_by", p.ClipBy, []string{"value", "norm"})
-	known("precision", p.Precision, []string{"float32", "bf16"})
+	known("precision", p.Precision, []string{"float32", "bf16", "tf32"})
 	if p.DeleteCurvature != "" {
 		known("delete_curvature", p.DeleteCurvature, []string{"gauss-newton", "hessian"})
 	}
