@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"rarespurious/experiments/atomicfile"
 )
 
 // fetch brings the files of s into the cache folder dir from the first of its
@@ -69,46 +71,15 @@ func obtain(ctx context.Context, s Source, o origin, scratch string, report func
 	return blobs, err
 }
 
-// install writes blobs into dir, decompressed. A file is there under its name
-// whole and on disk, or not at all.
+// install writes blobs into dir, decompressed. What a crash leaves of them is not
+// as published, and is fetched again.
 func install(dir string, blobs []blob) error {
 	for _, b := range blobs {
-		if err := writeFile(filepath.Join(dir, strings.TrimSuffix(b.file.Name, ".gz")), b.data); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, strings.TrimSuffix(b.file.Name, ".gz")), b.data); err != nil {
 			return err
 		}
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-func writeFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }
 
 // lock waits until this process alone holds the file called path, which it
