@@ -97,20 +97,6 @@ func Build(ctx context.Context, f *Folder, dir string, o Options) (*Pack, error)
 	return p, nil
 }
 
-// Check decodes every image of f and returns an [UnreadableError] that lists
-// those that cannot be used, or nil. Build does the same on its way; Check is
-// for looking at a folder without writing anything.
-func Check(ctx context.Context, f *Folder, o Options) error {
-	b := builder{folder: f, Options: o}
-	if o.Short < 1 {
-		b.Short = 1
-	}
-	if err := b.readSizes(ctx); err != nil {
-		return err
-	}
-	return b.decodeAll(ctx, nil)
-}
-
 // cacheKey hashes what the cached pixels are made from. Times stand in for
 // contents, as in make.
 func cacheKey(f *Folder, o Options) [sha256.Size]byte {

@@ -31,10 +31,14 @@ func TestGenerate(t *testing.T) {
 	if !slices.Equal(p.Classes, ShapeNames()) || !slices.Equal(p.Contexts, TextureNames()) {
 		t.Errorf("classes %q, contexts %q", p.Classes, p.Contexts)
 	}
-	for c, row := range p.Counts() {
-		for k, n := range row {
-			if n != 2 {
-				t.Errorf("%s/%s: %d images", p.Contexts[c], p.Classes[k], n)
+	cells := map[[2]int]int{}
+	for i := range p.Len() {
+		cells[[2]int{p.Context(i), p.Label(i)}]++
+	}
+	for c, context := range p.Contexts {
+		for k, class := range p.Classes {
+			if n := cells[[2]int{c, k}]; n != 2 {
+				t.Errorf("%s/%s: %d images", context, class, n)
 			}
 		}
 	}

@@ -29,8 +29,11 @@ type Library struct {
 	Observe func(Progress)
 
 	mu   sync.Mutex
-	open map[string]func() (*Pack, error)
+	open map[string]*opening
 }
+
+// An opening is a set that was asked for.
+type opening struct{ get func() (*Pack, error) }
 
 // Open returns the set of photographs called name, their shorter side scaled to
 // short pixels. Others that want the same one meanwhile wait. The Library
@@ -40,18 +43,20 @@ func (l *Library) Open(ctx context.Context, name string, short int) (*Pack, erro
 	key := fmt.Sprint(name, short)
 	l.mu.Lock()
 	if l.open == nil {
-		l.open = map[string]func() (*Pack, error){}
+		l.open = map[string]*opening{}
 	}
-	f, ok := l.open[key]
+	o, ok := l.open[key]
 	if !ok {
-		f = sync.OnceValues(func() (*Pack, error) { return l.build(ctx, name, short) })
-		l.open[key] = f
+		o = &opening{sync.OnceValues(func() (*Pack, error) { return l.build(ctx, name, short) })}
+		l.open[key] = o
 	}
 	l.mu.Unlock()
-	p, err := f()
+	p, err := o.get()
 	if err != nil {
 		l.mu.Lock()
-		delete(l.open, key) // an interrupted Build may be tried again
+		if l.open[key] == o { // not one that was opened since
+			delete(l.open, key) // an interrupted Build may be tried again
+		}
 		l.mu.Unlock()
 	}
 	return p, err
@@ -62,8 +67,8 @@ func (l *Library) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var errs []error
-	for _, f := range l.open {
-		if p, err := f(); err == nil {
+	for _, o := range l.open {
+		if p, err := o.get(); err == nil {
 			errs = append(errs, p.Close())
 		}
 	}

@@ -202,31 +202,3 @@ func sortedSet(s []string) []string {
 	slices.Sort(s)
 	return slices.Compact(s)
 }
-
-// Mapping returns one line per class: its index, its name and, where the data
-// set has numbers of its own, its source ID. Numeric folder names make the
-// index differ from the name, so both are always shown.
-func (f *Folder) Mapping() string {
-	var b strings.Builder
-	for i, name := range f.Classes {
-		fmt.Fprintf(&b, "%d\t%s", i, name)
-		if f.SourceID != nil {
-			fmt.Fprintf(&b, "\t%d", f.SourceID[i])
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// Counts returns the number of images of each (context, class) cell as
-// n[context][class].
-func (f *Folder) Counts() [][]int {
-	n := make([][]int, len(f.Contexts))
-	for c := range n {
-		n[c] = make([]int, len(f.Classes))
-	}
-	for _, e := range f.Entries {
-		n[e.Context][e.Class]++
-	}
-	return n
-}
