@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"rarespurious/analysis/figure"
 	"rarespurious/analysis/table"
@@ -84,6 +85,10 @@ func linearWants(f config.Figure) Panel {
 
 const measureLinear = "linear"
 
+// trainedSeries begins the name of a series of trained linear models, which ends
+// with the noise.
+const trainedSeries = "trained, noise of variance "
+
 // leastRise of a score is one that has a shape.
 const leastRise = 0.05
 
@@ -105,7 +110,7 @@ func (d *drawing) linearPanels() error {
 		if r.Fields[panelField] == linearPanel {
 			count, _ := strconv.Atoi(r.Fields["count"])
 			r.Fields[xField] = fmt.Sprint(float64(count) / (linearExamples / 2))
-			r.Fields[seriesField] = "trained, noise of variance " + r.Fields["noise"]
+			r.Fields[seriesField] = trainedSeries + r.Fields["noise"]
 			rows = append(rows, r)
 		}
 	}
@@ -123,11 +128,14 @@ func (d *drawing) linearPanels() error {
 	for _, q := range linearQuantities {
 		c := &figure.Curves{Title: linearPanel, XLabel: xGamma, YLabel: q.String()}
 		series, _ := figure.FromCells(cells, linearPanel, q.value, false)
-		for i, s := range series {
+		for _, s := range series {
 			s.Mark = figure.Dots
 			line := figure.Series{Like: s.Name, Mark: figure.Line}
 			m := linear(t)
-			m.Noise = t.Values[i]
+			// A noise whose runs all failed has no series.
+			if m.Noise, err = strconv.ParseFloat(strings.TrimPrefix(s.Name, trainedSeries), 64); err != nil {
+				return err
+			}
 			for _, gamma := range theory.Grid(t.Gamma[0], t.Gamma[1], 100) {
 				m.Gamma = gamma
 				exact, err := m.Solve()
@@ -143,7 +151,7 @@ func (d *drawing) linearPanels() error {
 					return err
 				}
 				worst = max(worst, math.Abs(p.Y-exact.Value(q.Quantity)))
-				d.cells = append(d.cells, computed(d.Figure.Name, linearPanel, closedForm+", noise of variance "+fmt.Sprint(t.Values[i]),
+				d.cells = append(d.cells, computed(d.Figure.Name, linearPanel, closedForm+", noise of variance "+fmt.Sprint(m.Noise),
 					fmt.Sprint(p.X), q.value, exact.Value(q.Quantity), 1, nil))
 			}
 			c.Series = append(c.Series, line, s)

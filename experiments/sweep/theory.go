@@ -47,6 +47,15 @@ func (c *checker) theory(f config.Figure) {
 			if _, err := row(t).Panels(); err != nil {
 				c.bad(at, "%v", err)
 			}
+		case f.Kind == "theory-vs-network":
+			if t.Vary != string(theory.VaryNoise) {
+				c.bad(at+".vary", "%q cannot be trained, only %s", t.Vary, theory.VaryNoise)
+			}
+			for _, m.Noise = range t.Values {
+				if err := m.Validate(); err != nil {
+					c.bad(at+".values", "%v", err)
+				}
+			}
 		}
 	}
 }

@@ -25,6 +25,8 @@ func TestTheoryIsChecked(t *testing.T) {
 		{"fig11", func(f *config.Figure) { f.Theory[0].Gamma = []float64{0.5} }, "two ends of the axis"},
 		{"fig7", func(f *config.Figure) { f.Theory = f.Theory[:1] }, "has 1 models, kind theory-mechanism draws 2"},
 		{"fig9", func(f *config.Figure) { f.Theory[0].Inv.Norm2 = 0 }, "Norm2Inv is 0"},
+		{"theory-vs-network", func(f *config.Figure) { f.Theory[0].Values = []float64{0, -0.1} }, "theory[0].values: theory: invalid model: Noise is -0.1"},
+		{"theory-vs-network", func(f *config.Figure) { f.Theory[0].Vary = "lambda" }, `theory[0].vary: "lambda" cannot be trained, only noise`},
 		{"fig2", func(f *config.Figure) { f.Theory = make([]config.Theory, 1) }, "kind curves draws 0"},
 	} {
 		f := load(t, c.name, "quick")
@@ -32,6 +34,45 @@ func TestTheoryIsChecked(t *testing.T) {
 		if _, err := New(f, lab()); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
 		}
+	}
+}
+
+// Points of a noise lie on the closed form of that noise, whichever runs failed.
+func TestNoiseWithoutRuns(t *testing.T) {
+	p := plan(t, "theory-vs-network", "smoke")
+	rs := records(p.Steps())
+	for i, s := range p.Steps() {
+		if s.Score.Measure == measureLinear && s.From[0].Train.Noise == 0 {
+			rs[i].Status = ""
+		}
+	}
+	pic, err := p.Draw(rs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := linear(p.Figure.Theory[0])
+	m.Gamma, m.Noise = 0.5, 0.3
+	want, err := m.Solve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, c := range pic.Cells {
+		if !strings.HasPrefix(c.Series, closedForm) {
+			continue
+		}
+		if c.Series != closedForm+", noise of variance 0.3" {
+			t.Errorf("%s is drawn, of which no run is there", c.Series)
+		}
+		if c.X == "0.5" && c.Metric == "linear_difference" {
+			seen++
+			if c.Mean != want.Difference {
+				t.Errorf("closed form %g, want %g", c.Mean, want.Difference)
+			}
+		}
+	}
+	if seen != 1 {
+		t.Errorf("%d values at γ = .5, want 1", seen)
 	}
 }
 
