@@ -239,13 +239,9 @@ func (d *drawing) collapse(rows []table.Row, field string) (out []table.Row, err
 // values of that one, as happens when runs have failed.
 func complete(rows []table.Row, field string) []table.Row {
 	rest := func(r table.Row) string {
-		var b strings.Builder
-		for _, f := range slices.Sorted(maps.Keys(r.Fields)) {
-			if f != field {
-				fmt.Fprintf(&b, "%q=%q ", f, r.Fields[f])
-			}
-		}
-		return b.String()
+		f := maps.Clone(r.Fields)
+		delete(f, field)
+		return fmt.Sprintf("%q", f) // sorted by key
 	}
 	all := map[string]bool{}
 	has := map[string]int{}
