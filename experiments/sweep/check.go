@@ -16,6 +16,7 @@ type checker struct {
 	lab      Lab
 	file     string
 	problems []error
+	faults   int // calls of bad: a problem that is known spoils another Point too
 	sizes    map[sizeKey][]int
 }
 
@@ -25,6 +26,7 @@ type sizeKey struct {
 }
 
 func (c *checker) bad(path, format string, args ...any) {
+	c.faults++
 	p := config.Problem{File: c.file, Path: path, What: fmt.Sprintf(format, args...)}
 	if !slices.Contains(c.problems, error(p)) {
 		c.problems = append(c.problems, p)
@@ -48,7 +50,7 @@ func (c *checker) view(f config.Figure, k kind) {
 
 // point checks p against its data and reports whether it can be lowered.
 func (c *checker) point(panel string, p config.Point, s *dataset.Set, k kind) bool {
-	before := len(c.problems)
+	before := c.faults
 	at := func(key string) string {
 		if panel == "" {
 			return key
@@ -62,23 +64,14 @@ func (c *checker) point(panel string, p config.Point, s *dataset.Set, k kind) bo
 		if p.Epochs == 0 {
 			c.bad(at("epochs"), "missing or 0: a figure of this kind trains networks")
 		}
-		if known := append([]string{measureCost}, c.lab.Measures...); c.lab.Measures != nil && !slices.Contains(known, p.Measure) {
-			c.bad(at("measure"), "%q is not known%s (known: %s)", p.Measure,
-				config.DidYouMean(p.Measure, known), strings.Join(known, ", "))
-		}
-		if p.Measure == "spurious" && p.Pattern == "" {
-			c.bad(at("pattern"), "missing: the spurious score is of a pattern")
-		}
-		if known := append([]string{Scratch, RetrainDecayed, RetrainInitial}, c.lab.Deletions...); p.Delete != "" && c.lab.Deletions != nil && !slices.Contains(known, p.Delete) {
-			c.bad(at("delete"), "%q is not known%s (known: %s)", p.Delete, config.DidYouMean(p.Delete, known), strings.Join(known, ", "))
-		}
-	}
-	if strings.HasPrefix(p.Delete, "retrain") && p.DeleteEpochs == 0 {
-		c.bad(at("delete_epochs"), "missing or 0: give the epochs of %s", p.Delete)
+		c.methods(at, p)
 	}
 	if p.Model != "" {
-		if _, err := nn.New(p.Model, s.Shape, len(s.Classes)); err != nil {
+		a, err := nn.New(p.Model, s.Shape, len(s.Classes))
+		if err != nil {
 			c.bad(at("model"), "%s does not take %s's images: %v", p.Model, p.Dataset, err)
+		} else if p.Measure == "importance" && len(a.Params()[0].Shape) != 2 {
+			c.bad(at("model"), "%s does not begin with a linear layer, whose weights the measure importance is of", p.Model)
 		}
 	}
 	sizes := c.classSizes(p, s)
@@ -87,6 +80,9 @@ func (c *checker) point(panel string, p config.Point, s *dataset.Set, k kind) bo
 		n += size
 	}
 	c.attack(at, p, n, sizes[p.Target])
+	if p.Measure == measureMembership && 0 < p.Size && p.Size < 3 {
+		c.bad(at("size"), "%d: an attack is cross-validated on at least 3 members", p.Size)
+	}
 	switch {
 	case p.Train > n:
 		c.bad(at("train"), "%d is more than %s's %d training images", p.Train, p.Dataset, n)
@@ -94,7 +90,54 @@ func (c *checker) point(panel string, p config.Point, s *dataset.Set, k kind) bo
 		c.bad(at("count"), "%d is more than the %d training images of class %d (%s) that %s has%s",
 			p.Count, sizes[p.Target], p.Target, s.Classes[p.Target], p.Dataset, firstOf(p.Train))
 	}
-	return len(c.problems) == before
+	return c.faults == before
+}
+
+// What measures and deletions cannot do without, as keys of a Point. (Of attacks
+// see attack.)
+var (
+	measureNeeds = map[string][]string{
+		"spurious":    {"pattern"},
+		"deleted":     {"count"},
+		"sensitivity": {"size"},
+	}
+	deletionNeeds = map[string][]string{
+		RetrainDecayed:       {"delete_epochs"},
+		RetrainInitial:       {"delete_epochs"},
+		"influence":          {"delete_depth", "delete_tolerance"},
+		"influence-lissa":    {"delete_depth", "delete_repeats"},
+		"influence-upstream": {"delete_depth", "delete_repeats", "delete_scale"},
+		"newton":             {"delete_depth", "delete_tolerance"},
+		"newton-decay":       {"delete_depth", "delete_tolerance"},
+	}
+)
+
+// methods checks p's measure and deletion, whose Steps would find what is wrong
+// only after its model was trained.
+func (c *checker) methods(at func(string) string, p config.Point) {
+	known := []string{measureTrial}
+	if !p.Photos() {
+		// Examples of the linear model are no data set.
+		known = slices.DeleteFunc(append([]string{measureCost}, c.lab.Measures...), func(m string) bool { return m == measureTrial || m == measureLinear })
+	}
+	if !slices.Contains(known, p.Measure) {
+		c.bad(at("measure"), "%q is not known for %s%s (known: %s)", p.Measure, p.Dataset, config.DidYouMean(p.Measure, known), strings.Join(known, ", "))
+	}
+	if known := append([]string{Scratch, RetrainDecayed, RetrainInitial}, c.lab.Deletions...); p.Delete != "" && !slices.Contains(known, p.Delete) {
+		c.bad(at("delete"), "%q is not known%s (known: %s)", p.Delete, config.DidYouMean(p.Delete, known), strings.Join(known, ", "))
+	}
+	needs := func(what string, keys []string) {
+		for _, key := range keys {
+			switch p.Field(key) {
+			case "":
+				c.bad(at(key), "missing: %s needs it", what)
+			case "0":
+				c.bad(at(key), "missing or 0: %s needs it", what)
+			}
+		}
+	}
+	needs("measure "+p.Measure, measureNeeds[p.Measure])
+	needs("delete "+p.Delete, deletionNeeds[p.Delete])
 }
 
 func firstOf(train int) string {

@@ -88,7 +88,13 @@ func retrain(trained run.Step, p config.Point) run.Step {
 	t.Poison.Drop = true
 	t.Epochs, t.Milestones, t.Gamma = p.DeleteEpochs, nil, 0
 	if p.Delete == RetrainDecayed {
-		t.LR *= math.Pow(p.Gamma, float64(len(p.Schedule())))
+		falls := 0
+		for _, m := range p.Schedule() {
+			if m < p.Epochs { // training reached it
+				falls++
+			}
+		}
+		t.LR *= math.Pow(p.Gamma, float64(falls))
 	}
 	return run.Step{From: []run.Step{trained}, Train: &t}
 }

@@ -34,7 +34,7 @@ type Lab struct {
 	// [dataset.ErrUnavailable] as Open's.
 	Photos  func(name string, short int) (*Photos, error)
 	Weights func(network string) (pretrained.Weights, error)
-	// Measures and Deletions are the known names; nil leaves them unchecked.
+	// Measures and Deletions are the names that package train knows.
 	Measures, Deletions []string
 }
 

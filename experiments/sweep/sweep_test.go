@@ -75,7 +75,7 @@ func lab() Lab {
 			}
 			return io.NopCloser(bytes.NewReader(b)), nil
 		},
-		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "lira", "distance", "deleted", "linear"},
+		Measures:  []string{"spurious", "importance", "sensitivity", "membership", "lira", "distance", "deleted", "linear", "trial"},
 		Deletions: []string{"influence", "influence-lissa", "influence-upstream", "newton", "newton-decay"},
 	}
 }
@@ -307,6 +307,11 @@ func TestLower(t *testing.T) {
 	if r := retrained.Train; r == nil || retrained.From[0].ID() != s.From[0].ID() || !r.Poison.Drop || r.Epochs != 70 || math.Abs(r.LR-1e-5) > 1e-20 || len(r.Milestones) > 0 {
 		t.Errorf("retraining is lowered to %+v", r)
 	}
+	// The default schedule of 100 epochs has a milestone at 110.
+	unreached := step(func(p *config.Point) { p.Delete, p.DeleteEpochs, p.Epochs = RetrainDecayed, 1, 100 }).From[0]
+	if lr := unreached.Train.LR; math.Abs(lr-1e-4) > 1e-19 {
+		t.Errorf("retraining after 100 epochs goes on at %g, want 1e-4, the rate of the last of them", lr)
+	}
 	fairer := step(func(p *config.Point) { p.Delete, p.DeleteEpochs = RetrainInitial, 70 }).From[0]
 	if r := fairer.Train; r.LR != .01 || len(r.Milestones) > 0 || fairer.From[0].ID() != s.From[0].ID() {
 		t.Errorf("retraining at the first learning rate is lowered to %+v", r)
@@ -375,7 +380,22 @@ func TestRefused(t *testing.T) {
 		{point(func(p *config.Point) { p.Delete = "retrain-decaid" }), "did you mean retrain-decayed?"},
 		{edit(func(f *config.Figure) { f.Panels[2].Points[0].Model = "vgg" }), "model: vgg does not take cifar10's images"},
 		{point(func(p *config.Point) { p.Measure, p.Part = "membership", "shadow" }), "part: must be target"},
-		{point(func(p *config.Point) { p.Delete = RetrainInitial }), "delete_epochs: missing"},
+		{edit(func(f *config.Figure) {
+			for i := range f.Panels[2].Points { // what is wrong with one is said once, and spoils all
+				f.Panels[2].Points[i].Model = "vgg"
+			}
+		}), "model: vgg does not take cifar10's images"},
+		{point(func(p *config.Point) { p.Delete = RetrainInitial }), "delete_epochs: missing or 0: delete retrain-initial needs it"},
+		{point(func(p *config.Point) { p.Delete, p.DeleteTolerance = "influence", 1e-3 }), "delete_depth: missing or 0: delete influence needs it"},
+		{point(func(p *config.Point) { p.Delete, p.DeleteDepth = "newton", 5 }), "delete_tolerance: missing or 0: delete newton needs it"},
+		{point(func(p *config.Point) { p.Delete, p.DeleteDepth = "influence-lissa", 5 }), "delete_repeats: missing or 0"},
+		{point(func(p *config.Point) { p.Delete, p.DeleteDepth, p.DeleteRepeats = "influence-upstream", 5, 1 }), "delete_scale: missing or 0"},
+		{point(func(p *config.Point) { p.Measure = "sensitivity" }), "size: missing or 0: measure sensitivity needs it"},
+		{point(func(p *config.Point) { p.Measure, p.Count = "deleted", 0 }), "count: missing or 0: measure deleted needs it"},
+		{point(func(p *config.Point) { p.Measure = "linear" }), `measure: "linear" is not known for mnist`},
+		{point(func(p *config.Point) { p.Measure = "trial" }), `measure: "trial" is not known for mnist`},
+		{point(func(p *config.Point) { p.Measure, p.Part, p.Size = "membership", "target", 2 }), "size: 2: an attack is cross-validated on at least 3 members"},
+		{edit(func(f *config.Figure) { f.Panels[2].Points[0].Measure = "importance" }), "model: resnet20 does not begin with a linear layer"},
 	} {
 		if !errors.Is(c.err, config.ErrInvalid) || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("error %v, want one with %q", c.err, c.want)
@@ -383,6 +403,11 @@ func TestRefused(t *testing.T) {
 	}
 	if err := edit(func(*config.Figure) {}); err != nil {
 		t.Error(err)
+	}
+	for _, name := range lab().Deletions {
+		if len(deletionNeeds[name]) == 0 {
+			t.Errorf("what %s needs is not said", name)
+		}
 	}
 }
 

@@ -41,6 +41,9 @@ func (p *Photos) split(seed uint64) imagefolder.Split {
 	return s
 }
 
+// measureTrial is the measure of photographs.
+const measureTrial = "trial"
+
 // trial returns the Step that p wants, or an empty one if c has found something
 // wrong. An error that wraps [imagefolder.ErrTooFew] says that the trial's cell
 // has fewer images than p puts back.
@@ -59,21 +62,23 @@ func (c *checker) trial(panel string, p config.Point) (run.Step, error) {
 		c.bad(at("model"), "a model and a number of epochs are needed: trials train networks")
 		return run.Step{}, nil
 	}
+	before := c.faults
+	if c.methods(at, p); c.faults > before {
+		return run.Step{}, nil
+	}
 	photos, err := c.lab.Photos(p.Dataset, p.Short)
 	if err != nil {
 		return run.Step{}, err
 	}
-	good := true
 	for _, f := range []struct {
 		key, value string
 		known      []string
 	}{{"context", p.Context, photos.Contexts}, {"class", p.Class, photos.Classes}} {
 		if !slices.Contains(f.known, f.value) {
 			c.bad(at(f.key), "%q is not known%s (known: %s)", f.value, config.DidYouMean(f.value, f.known), strings.Join(f.known, ", "))
-			good = false
 		}
 	}
-	if !good {
+	if c.faults > before {
 		return run.Step{}, nil
 	}
 	if _, err := selection(p, photos); err != nil {

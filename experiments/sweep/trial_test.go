@@ -167,13 +167,19 @@ func TestTrialFaults(t *testing.T) {
 	for want, set := range map[string][]string{
 		`class: "stat" is not known; did you mean star?`: {"class=stat"},
 		`context: "sea" is not known`:                    {"context=sea"},
-		`dataset: "mnist" has no contexts`:               {"dataset=mnist", "pattern=S3"},
+		// Before photographs are decoded: there are none here.
+		`measure: "spurious" is not known for folder (known: trial)`: {"measure=spurious", "dataset=folder"},
 	} {
 		if _, err := New(load(t, "fig4", "smoke", set...), lab()); !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("--set %s: error %v, want %q", set, err, want)
 		}
 	}
 	f := load(t, "fig4", "smoke")
+	f.Panels[0].Points[0].Dataset = "mnist"
+	if _, err := New(f, lab()); !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), `dataset: "mnist" has no contexts`) {
+		t.Errorf("trials of MNIST: %v", err)
+	}
+	f = load(t, "fig4", "smoke")
 	f.Kind = "curves"
 	if _, err := New(f, lab()); !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), "does not draw photographs") {
 		t.Errorf("curves of photographs: %v", err)
