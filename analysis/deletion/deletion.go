@@ -38,8 +38,9 @@ type Solver[V any] func(ctx context.Context, dst, v V) error
 //
 // where ḡ is the mean gradient of the loss, without weight decay, over the m
 // deleted examples at theta, and solve applies the inverse of H, the mean
-// curvature over all n, damped as the caller wishes. It leaves theta alone on
-// error, and panics unless 0 < m < n.
+// curvature over all n, damped as the caller wishes. (Over the n−m that remain it
+// differs by the order of m/n, and is as good where a caller samples it.) It
+// leaves theta alone on error, and panics unless 0 < m < n.
 //
 // Reference: Koh, Ang, Teo and Liang, "On the Accuracy of Influence Functions
 // for Measuring Group Effects", NeurIPS 2019, section 2.

@@ -24,7 +24,10 @@ type forgetting struct {
 	data  *torch.Data
 	// deleted are the rows of the poisoned examples, rest those of all others.
 	deleted, rest []int64
-	// curvature are the rows that curvature is taken from.
+	// curvature are the rows that conjugate gradients take curvature from: of rest
+	// alone, in Newton's step as in influence, whose curvature is by its equation
+	// that of all n. Leaving m rows out changes it by the order of m/n. The batches
+	// of the recursions are drawn from all rows.
 	curvature []int64
 }
 
@@ -55,10 +58,11 @@ func (e *Executor) forget(ctx context.Context, d *torch.Device, job run.Job, out
 		return fmt.Errorf("train: nothing to delete: the model was trained on clean images")
 	}
 	f := &forgetting{ctx: ctx, d: d, del: del, model: model}
-	src, err := e.data.get(ctx, d, model.Data)
+	src, done, err := e.data.get(ctx, d, model.Data)
 	if err != nil {
 		return err
 	}
+	defer done()
 	if f.stack, err = loadStack(d, job.From[0], model); err != nil {
 		return err
 	}
