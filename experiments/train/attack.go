@@ -75,10 +75,11 @@ func (m *measuring) shadow() (*membership.Attack, error) {
 	if t.Poison.Count > 0 {
 		return nil, fmt.Errorf("train: a shadow model is clean, this one has %d poisoned examples", t.Poison.Count)
 	}
-	src, err := m.e.data.get(m.ctx, m.d, t.Data)
+	src, done, err := m.e.data.get(m.ctx, m.d, t.Data)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	stack, err := loadStack(m.d, m.job.From[1], t)
 	if err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func (m *measuring) target() (t membership.Target, err error) {
 		return t, err
 	}
 	defer data.Close()
-	n := m.each(m.src)
+	n := min(m.each(m.src), len(rows)) // rows lack the examples that were dropped
 	if t.Members, err = outputs(m.stack, data, rows[:n], torch.Forward{}); err != nil {
 		return t, err
 	}

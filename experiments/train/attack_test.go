@@ -78,6 +78,45 @@ func TestMembershipSize(t *testing.T) {
 	}
 }
 
+// A model whose examples were dropped has fewer members: they are looked at once
+// each, beside as many non-members, and there are no spurious ones.
+func TestMembershipWithoutTheDropped(t *testing.T) {
+	store, err := run.OpenStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	e := train.New(options(t))
+	defer e.Close()
+	dropped := func(t *run.Train) { half("target", 1)(t); t.Poison.Drop = true }
+	r, err := (&run.Runner{Store: store, Exec: e, Jobs: 2}).Run(t.Context(), []run.Step{
+		attacked(step(5, 1, dropped), step(0, 1, half("shadow", 1)), 0),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	curves := readCurves(t, store, r[0].ID)
+	if all, s := curves["all"], curves["spurious"]; all.Members != 195 || all.NonMembers != 195 || s.Members != 0 {
+		t.Errorf("%d members, %d non-members and %d spurious members, want 195, 195 and 0", all.Members, all.NonMembers, s.Members)
+	}
+	if _, ok := r[0].Values["membership_tpr"]; ok {
+		t.Error("a rate of no examples is there")
+	}
+}
+
+func readCurves(t *testing.T, store *run.Store, id run.ID) (curves map[string]membership.ROC) {
+	t.Helper()
+	f, err := store.Open(id, train.ROCFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := json.NewDecoder(f).Decode(&curves); err != nil {
+		t.Fatal(err)
+	}
+	return curves
+}
+
 // Labels learnt by heart give every single member away to the likelihood-ratio
 // attack too. Models that have learnt nothing give nothing away.
 func TestLiRA(t *testing.T) {
@@ -119,15 +158,7 @@ func TestLiRA(t *testing.T) {
 			t.Errorf("%s: AUC %g of models that have learnt nothing, want .5 ± %g", group, auc, room)
 		}
 	}
-	f, err := store.Open(r[0].ID, train.ROCFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var curves map[string]membership.ROC
-	if err := json.NewDecoder(f).Decode(&curves); err != nil {
-		t.Fatal(err)
-	}
+	curves := readCurves(t, store, r[0].ID)
 	// A candidate that all other models have, or none, has no score.
 	if c := curves["spurious_online"]; len(curves) != 8 || c.Members < 50 || c.NonMembers < 50 || c.Members+c.NonMembers > 128 {
 		t.Errorf("%d curves, %d members and %d left out", len(curves), c.Members, c.NonMembers)

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"rarespurious/bridge/torch"
@@ -16,32 +17,71 @@ type source struct {
 	train, test *torch.Data
 }
 
-// sources holds every source that was asked for.
+// keepIdle is how many sources stay open that no Step uses: more than a figure
+// has data sets, so that its Steps open none twice. A membership figure has two
+// parts for each of its seeds besides, too many to hold them all.
+const keepIdle = 8
+
+// sources holds the sources that are in use, and those used last.
 type sources struct {
 	options dataset.Options
 	mu      sync.Mutex
-	open    map[run.Data]func() (*source, error)
+	open    map[run.Data]*opening
+	idle    []run.Data // open and used by nobody, the longest so first
 }
 
-// get opens what d names, once; others that ask meanwhile wait.
-func (s *sources) get(ctx context.Context, dev *torch.Device, d run.Data) (*source, error) {
+// An opening is a source that was asked for.
+type opening struct {
+	get   func() (*source, error)
+	users int
+}
+
+// get opens what d names, once; others that ask meanwhile wait. The source is
+// open until done is called.
+func (s *sources) get(ctx context.Context, dev *torch.Device, d run.Data) (src *source, done func(), err error) {
 	s.mu.Lock()
 	if s.open == nil {
-		s.open = map[run.Data]func() (*source, error){}
+		s.open = map[run.Data]*opening{}
 	}
-	f, ok := s.open[d]
+	o, ok := s.open[d]
 	if !ok {
-		f = sync.OnceValues(func() (*source, error) { return s.load(ctx, dev, d) })
-		s.open[d] = f
+		o = &opening{get: sync.OnceValues(func() (*source, error) { return s.load(ctx, dev, d) })}
+		s.open[d] = o
 	}
+	o.users++
+	s.idle = slices.DeleteFunc(s.idle, func(i run.Data) bool { return i == d })
 	s.mu.Unlock()
-	src, err := f()
-	if err != nil {
+	if src, err = o.get(); err != nil {
 		s.mu.Lock()
-		delete(s.open, d) // a fetch that was interrupted may be tried again
-		s.mu.Unlock()
+		defer s.mu.Unlock()
+		if s.open[d] == o { // not one that was opened since
+			delete(s.open, d) // a fetch that was interrupted may be tried again
+		}
+		return nil, nil, err
 	}
-	return src, err
+	return src, func() { s.done(d, o) }, nil
+}
+
+// done ends a use of d, and closes what has been idle for longest.
+func (s *sources) done(d run.Data, o *opening) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.users--; o.users > 0 {
+		return
+	}
+	s.idle = append(s.idle, d)
+	if len(s.idle) > keepIdle {
+		s.open[s.idle[0]].close()
+		delete(s.open, s.idle[0])
+		s.idle = s.idle[1:]
+	}
+}
+
+func (o *opening) close() {
+	if src, err := o.get(); err == nil {
+		src.train.Close()
+		src.test.Close()
+	}
 }
 
 func (s *sources) load(ctx context.Context, dev *torch.Device, d run.Data) (*source, error) {
@@ -51,9 +91,6 @@ func (s *sources) load(ctx context.Context, dev *torch.Device, d run.Data) (*sou
 	set, err := OpenSet(ctx, s.options, d)
 	if err != nil {
 		return nil, err
-	}
-	if d.Digest != "" && set.Digest != d.Digest {
-		return nil, fmt.Errorf("train: %s has digest %s now, the step was planned with %s", d.Name, set.Digest, d.Digest)
 	}
 	src := &source{set: set}
 	if src.train, err = torch.NewData(dev, set.Shape, set.Train.Images, set.Train.Labels); err != nil {
@@ -67,11 +104,15 @@ func (s *sources) load(ctx context.Context, dev *torch.Device, d run.Data) (*sou
 }
 
 // OpenSet returns the images that d names: a data set, one of the halves for
-// membership inference, or the first training images of either.
+// membership inference, or the first training images of either. The digest that
+// d may have is of the whole set.
 func OpenSet(ctx context.Context, o dataset.Options, d run.Data) (*dataset.Set, error) {
 	set, err := dataset.Open(ctx, d.Name, o)
 	if err != nil {
 		return nil, err
+	}
+	if d.Digest != "" && set.Digest != d.Digest {
+		return nil, fmt.Errorf("train: %s has digest %s now, the step was planned with %s", d.Name, set.Digest, d.Digest)
 	}
 	switch d.Part {
 	case "":
@@ -91,12 +132,9 @@ func OpenSet(ctx context.Context, o dataset.Options, d run.Data) (*dataset.Set, 
 func (s *sources) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.open {
-		if src, err := f(); err == nil {
-			src.train.Close()
-			src.test.Close()
-		}
+	for _, o := range s.open {
+		o.close()
 	}
-	s.open = nil
+	s.open, s.idle = nil, nil
 	return nil
 }

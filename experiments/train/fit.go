@@ -42,10 +42,12 @@ func (e *Executor) train(ctx context.Context, d *torch.Device, group []run.Job, 
 			return err
 		}
 	} else {
-		var err error
-		if f.src, err = e.data.get(ctx, d, f.steps[0].Data); err != nil {
+		src, done, err := e.data.get(ctx, d, f.steps[0].Data)
+		if err != nil {
 			return err
 		}
+		defer done()
+		f.src = src
 		if err := f.poison(d); err != nil {
 			return err
 		}
@@ -156,7 +158,7 @@ func (f *fit) start(d *torch.Device, cache string) error {
 		theta, buffers = append(theta, th...), append(buffers, bu...)
 	}
 	var err error
-	if f.stack, err = torch.NewStack(d, t.Arch, len(f.jobs), torch.StackOptions{BF16: t.Precision == "bf16", Squared: t.Loss == "squared"}); err != nil {
+	if f.stack, err = torch.NewStack(d, t.Arch, len(f.jobs), torch.StackOptions{BF16: t.Precision == "bf16", TF32: t.Precision == "tf32", Squared: t.Loss == "squared"}); err != nil {
 		return err
 	}
 	if f.opt, err = f.stack.NewOptimizer(); err == nil {

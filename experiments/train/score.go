@@ -60,9 +60,11 @@ func (e *Executor) measure(ctx context.Context, d *torch.Device, job run.Job, ou
 	}
 	var err error
 	if m.model.Data.Short == 0 {
-		if m.src, err = e.data.get(ctx, d, m.model.Data); err != nil {
+		var done func()
+		if m.src, done, err = e.data.get(ctx, d, m.model.Data); err != nil {
 			return err
 		}
+		defer done()
 	}
 	if m.stack, err = loadStack(d, job.From[0], m.model); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"rarespurious/experiments/dataset"
@@ -191,6 +192,36 @@ func TestSensitivity(t *testing.T) {
 	}
 	if r[1].Values["importance_max"] <= 0 || r[1].Files[train.ImportanceFile] == "" {
 		t.Errorf("importance gives %v and files %v", r[1].Values, r[1].Files)
+	}
+}
+
+// A user's own images are recognised by the digest of all of them, whatever part
+// of them a Step uses.
+func TestOwnData(t *testing.T) {
+	o := options(t)
+	set, err := dataset.Open(t.Context(), "mnist", o.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(part string, limit int, digest string) run.Data {
+		return run.Data{Name: "mnist", Part: part, Train: limit, Digest: digest}
+	}
+	for _, c := range []struct {
+		part        string
+		limit, want int
+	}{{"", 0, 600}, {"", 100, 100}, {"target", 0, 200}, {"shadow", 50, 50}} {
+		got, err := train.OpenSet(t.Context(), o.Data, of(c.part, c.limit, set.Digest))
+		if err != nil || got.Train.Len() != c.want {
+			t.Errorf("part %q, %d images: %v, %v", c.part, c.limit, got, err)
+		}
+		_, err = train.OpenSet(t.Context(), o.Data, of(c.part, c.limit, "other"))
+		if err == nil || !strings.Contains(err.Error(), "the step was planned with other") {
+			t.Errorf("part %q, %d images of other data: %v", c.part, c.limit, err)
+		}
+	}
+	r := sweep(t, o, score(step(3, 1, func(t *run.Train) { t.Data = of("target", 100, set.Digest) }), "spurious"))
+	if v := r[0].Values; r[0].Status != run.Done || v["clean_accuracy"] <= 0 {
+		t.Errorf("status %s, values %v", r[0].Status, v)
 	}
 }
 
