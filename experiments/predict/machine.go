@@ -126,7 +126,7 @@ func likeness(s run.Step) (key string, amount float64) {
 		amount = float64(t.Epochs)
 	case s.Delete != nil:
 		d := *s.Delete
-		d.Seed, d.Damping, d.Decay, d.Epochs, d.LR = 0, 0, 0, 0, 0
+		d.Seed, d.Damping, d.Decay = 0, 0, 0
 		if d.Scale != 0 {
 			d.Scale = 1
 		}
