@@ -93,12 +93,12 @@ func (c *checker) point(panel string, p config.Point, s *dataset.Set, k kind) bo
 	return c.faults == before
 }
 
-// What measures and deletions cannot do without, as keys of a Point. (Of attacks
-// see attack.)
+// What measures and deletions cannot do without, as keys of a Point. Of attacks
+// see attack; the count that the measure deleted needs is of a stored model's
+// training where its Point is not trained.
 var (
 	measureNeeds = map[string][]string{
 		"spurious":    {"pattern"},
-		"deleted":     {"count"},
 		"sensitivity": {"size"},
 	}
 	deletionNeeds = map[string][]string{

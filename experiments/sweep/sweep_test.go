@@ -391,7 +391,6 @@ func TestRefused(t *testing.T) {
 		{point(func(p *config.Point) { p.Delete, p.DeleteDepth = "influence-lissa", 5 }), "delete_repeats: missing or 0"},
 		{point(func(p *config.Point) { p.Delete, p.DeleteDepth, p.DeleteRepeats = "influence-upstream", 5, 1 }), "delete_scale: missing or 0"},
 		{point(func(p *config.Point) { p.Measure = "sensitivity" }), "size: missing or 0: measure sensitivity needs it"},
-		{point(func(p *config.Point) { p.Measure, p.Count = "deleted", 0 }), "count: missing or 0: measure deleted needs it"},
 		{point(func(p *config.Point) { p.Measure = "linear" }), `measure: "linear" is not known for mnist`},
 		{point(func(p *config.Point) { p.Measure = "trial" }), `measure: "trial" is not known for mnist`},
 		{point(func(p *config.Point) { p.Measure, p.Part, p.Size = "membership", "target", 2 }), "size: 2: an attack is cross-validated on at least 3 members"},
