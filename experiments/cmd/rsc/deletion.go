@@ -63,7 +63,7 @@ func newDeletionCheck(a *app) *cobra.Command {
 	f.Float64Var(&d.margin, "margin", 0.05, "what the score after may be above the control's")
 	f.IntVar(&d.epochs, "epochs", 10, "of a control for a weights file")
 	f.StringVar(&d.model, "model", "", "what a weights file is for: mlp, resnet20, …")
-	f.Float64SliceVar(&d.mean, "mean", nil, "mean that an ONNX or TorchScript model wants subtracted: one number, or one per channel")
+	f.Float64SliceVar(&d.mean, "mean", nil, "mean that a model in a file wants subtracted, for weights in place of the data set's: one number, or one per channel")
 	f.Float64SliceVar(&d.std, "std", nil, "standard deviation that it wants divided by")
 	f.StringVar(&d.layout, "layout", "chw", "order of its input: "+strings.Join(scan.Layouts(), ", "))
 	f.StringVar(&d.shape, "shape", "", "size of the images made of a folder's photos: 3x224x224")

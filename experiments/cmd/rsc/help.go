@@ -41,7 +41,7 @@ A profile leaves out epochs, seeds, counts or data, and every picture says which
 says what is to run before anything does.`},
 	{"results", "what is in the results folder", `RESULTS (results, or --results) has
 
-  index.html            rsc report: everything, for a browser
+  index.html, report/   rsc report: everything, for a browser
   NAME/NAME.png .svg .pdf .csv
                         a figure; the CSV's last column names the runs
   NAME/NAME.json        the config and profile that it was drawn from
