@@ -7,6 +7,7 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"html/template"
@@ -59,8 +60,10 @@ type page struct {
 // Write writes index.html and a page per run of s and returns the path of the
 // former. The audit is of s; what was found about figures belongs into it too.
 // Each file appears as a whole or not at all, index.html last. A run that
-// cannot be read has no page: the audit tells why.
-func Write(s *run.Store, audit *run.AuditReport, figures []Figure) (string, error) {
+// cannot be read has no page: the audit tells why. A figure whose table cannot
+// be read is named with the reason in its place. The error may say that ctx
+// ended.
+func Write(ctx context.Context, s *run.Store, audit *run.AuditReport, figures []Figure) (string, error) {
 	if err := os.MkdirAll(filepath.Join(s.Dir(), Folder), 0o755); err != nil {
 		return "", fmt.Errorf("report: %w", err)
 	}
@@ -71,6 +74,9 @@ func Write(s *run.Store, audit *run.AuditReport, figures []Figure) (string, erro
 	x := index{Audit: audit}
 	pages := map[string]string{}
 	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
 		r, err := s.Get(id)
 		if err != nil {
 			continue
@@ -86,8 +92,11 @@ func Write(s *run.Store, audit *run.AuditReport, figures []Figure) (string, erro
 		pages[id.String()] = Folder + "/" + id.Full() + ".html"
 	}
 	for _, f := range figures {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
 		if err := f.complete(s.Dir()); err != nil {
-			return "", fmt.Errorf("report: figure %s: %w", f.Name, err)
+			f.State = "its table cannot be read: " + err.Error()
 		}
 		f.Runs = pages
 		x.Published += len(f.Published)
@@ -104,6 +113,9 @@ func Write(s *run.Store, audit *run.AuditReport, figures []Figure) (string, erro
 // complete reads the figure's table and finds its picture.
 func (f *Figure) complete(dir string) error {
 	b, err := os.ReadFile(filepath.Join(dir, f.Name, f.Name+".csv"))
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		err = at.Err // the page has no absolute paths
+	}
 	if err != nil {
 		return err
 	}

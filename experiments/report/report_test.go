@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,11 +26,7 @@ func TestWrite(t *testing.T) {
 	}
 	defer s.Close()
 	step := run.Step{Train: &run.Train{Optimizer: evil}}
-	_, err = s.Create(context.Background(), step, func(to string) (run.Record, error) {
-		log := "{\"epoch\":1,\"loss\":2}\n{\"epoch\":2,\"loss\":1}\n" + evil + "\n"
-		return run.Record{Status: run.Done, Values: map[string]float64{evil: 0.25}}, os.WriteFile(filepath.Join(to, "events.jsonl"), []byte(log), 0o644)
-	})
-	if err != nil {
+	if _, err := (&run.Runner{Store: s, Exec: scribe(evil)}).Run(t.Context(), []run.Step{step}); err != nil {
 		t.Fatal(err)
 	}
 	os.Mkdir(filepath.Join(dir, "f"), 0o755)
@@ -37,7 +34,7 @@ func TestWrite(t *testing.T) {
 	os.WriteFile(filepath.Join(dir, "f", "f.csv"), []byte(csv), 0o644)
 	os.WriteFile(filepath.Join(dir, "f", "f.svg"), []byte("<svg/>"), 0o644)
 	audit := &run.AuditReport{Problems: []run.Problem{{Place: "f", What: evil}}}
-	if _, err := Write(s, audit, []Figure{{Name: "f", Notes: []string{evil}}}); err != nil {
+	if _, err := Write(t.Context(), s, audit, []Figure{{Name: "f", Notes: []string{evil}}}); err != nil {
 		t.Fatal(err)
 	}
 	link := regexp.MustCompile(`(?:href|src)="([^"]*)"`)
@@ -76,6 +73,52 @@ func TestWrite(t *testing.T) {
 	b, _ := os.ReadFile(pages[0])
 	if !strings.Contains(string(b), `points="70.0,10.0 635.0,195.0 "`) {
 		t.Error("the loss curve is not there")
+	}
+}
+
+// A scribe is an Executor that gives two losses, and a text as name and log.
+type scribe string
+
+func (x scribe) Exec(_ context.Context, group []run.Job) (out []run.Outcome) {
+	for _, j := range group {
+		for epoch, loss := range []float64{2, 1} {
+			j.Log.Info().Int("epoch", epoch+1).Float64("loss", loss).Msg(string(x))
+		}
+		out = append(out, run.Outcome{Values: map[string]float64{string(x): 0.25}})
+	}
+	return out
+}
+
+// A figure whose table is cut off, or gone, is named, and the others are there.
+func TestUnreadableFigure(t *testing.T) {
+	dir := t.TempDir()
+	s, err := run.OpenStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const csv = "figure,panel,series,x,metric,mean,se,n,diverged,p,p_test,runs\nf,here,R3,0,m,0.25,,1,0,,,\n"
+	for name, text := range map[string]string{"cut": csv[:len(csv)-9], "whole": csv} {
+		os.Mkdir(filepath.Join(dir, name), 0o755)
+		os.WriteFile(filepath.Join(dir, name, name+".csv"), []byte(text), 0o644)
+	}
+	figures := []Figure{{Name: "cut", State: "1 problem"}, {Name: "gone"}, {Name: "whole"}}
+	path, err := Write(t.Context(), s, &run.AuditReport{}, figures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := os.ReadFile(path)
+	text := string(b)
+	if n := strings.Count(text, "its table cannot be read: "); n != 2 {
+		t.Errorf("%d figures are said to be unreadable, want 2", n)
+	}
+	if !strings.Contains(text, "<td>here") || strings.Contains(text, dir) {
+		t.Errorf("the figure that can be read is not there, or an absolute path is:\n%s", text)
+	}
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Write(stopped, s, &run.AuditReport{}, figures); !errors.Is(err, context.Canceled) {
+		t.Errorf("after its context's end: %v", err)
 	}
 }
 
@@ -118,7 +161,7 @@ func TestPublished(t *testing.T) {
 	os.Mkdir(filepath.Join(dir, "table2"), 0o755)
 	csv := "figure,panel,series,x,metric,mean,se,n,diverged,p,p_test,runs\ntable2,MNIST,MLP,,parameters,335115,,1,0,,,\n"
 	os.WriteFile(filepath.Join(dir, "table2", "table2.csv"), []byte(csv), 0o644)
-	path, err := Write(s, &run.AuditReport{}, []Figure{{Name: "table2"}})
+	path, err := Write(t.Context(), s, &run.AuditReport{}, []Figure{{Name: "table2"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,8 +68,9 @@ func (a *auditor) note(place, format string, args ...any) {
 // journal's chain, every ID, seal and digest, the journal's digest of every
 // Record, and that nothing is missing that was not dropped. It reads every
 // file and writes none. A sweep that runs meanwhile may show up as Interrupted
-// and in Notes. The error says that something could not be read at all.
-func Audit(s *Store) (*AuditReport, error) {
+// and in Notes. The error says that something could not be read at all, or that
+// ctx ended.
+func Audit(ctx context.Context, s *Store) (*AuditReport, error) {
 	a := &auditor{s: s, envs: map[Env]int{}}
 	entries, err := os.ReadDir(s.storeDir())
 	if err != nil {
@@ -87,6 +89,9 @@ func Audit(s *Store) (*AuditReport, error) {
 	s.journal.mu.Unlock()
 
 	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		name := "store/" + e.Name()
 		id, err := parseID(e.Name())
 		switch {
@@ -131,7 +136,7 @@ func (a *auditor) record(place string, id ID, state State) {
 	case state.Record == "" && state.Starts > 0:
 		a.note(place, "its process ended between storing it and writing the journal's line; the next sweep writes it")
 	case state.Record == "":
-		a.problem(place, "the journal does not know it: runs from elsewhere must be merged, not copied")
+		a.problem(place, "the journal does not know it: runs from elsewhere must be merged, not copied; a merge that was stopped here must be done again")
 	default:
 		a.problem(place+"/"+recordFile, "was replaced: the journal has digest %.12s, it has %.12s", state.Record, sum)
 	}

@@ -51,6 +51,7 @@ type scene func(dir string) ([]Record, error)
 var scenes = map[string]scene{
 	"sweep":     sweepScene,
 	"chain":     chainScene,
+	"merge":     mergeScene,
 	"full disk": fullDiskScene,
 	"file size": fileSizeScene,
 	"read-only": readOnlyScene,
@@ -83,6 +84,22 @@ func chainScene(dir string) ([]Record, error) {
 	}
 	defer s.Close()
 	return (&Runner{Store: s, Exec: &fake{}, KeepBytes: -1}).Run(context.Background(), figure(1))
+}
+
+// mergeScene merges the results folder "other" beside dir.
+func mergeScene(dir string) ([]Record, error) {
+	other, err := ReadStore(filepath.Join(filepath.Dir(dir), "other"))
+	if err != nil {
+		return nil, err
+	}
+	defer other.Close()
+	s, err := OpenStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	_, err = s.Merge(context.Background(), other)
+	return nil, err
 }
 
 // fullDiskScene sweeps on a file system of 2 MB, most of which a file of
@@ -123,7 +140,7 @@ func stuckThenFree(dir string, size int, want error, free func() error) ([]Recor
 		}
 		defer s.Close()
 		records, sweepErr := (&Runner{Store: s, Exec: &fake{size: size}, Keep: true}).Run(context.Background(), sceneSteps())
-		a, err := Audit(s)
+		a, err := Audit(context.Background(), s)
 		if err == nil && !a.OK() {
 			err = fmt.Errorf("audit: %v", a.Problems)
 		}
@@ -169,7 +186,7 @@ func readOnlyScene(dir string) ([]Record, error) {
 	if _, err := OpenStore("new"); !errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("a folder that cannot be made: %v", err)
 	}
-	if a, err := Audit(s); err != nil || !a.OK() {
+	if a, err := Audit(context.Background(), s); err != nil || !a.OK() {
 		return nil, fmt.Errorf("audit: %+v, %v", a, err)
 	}
 	r := &Runner{Store: s, Exec: &fake{}}

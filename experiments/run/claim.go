@@ -72,7 +72,11 @@ func (w *sweep) claim(group []*node) []*node {
 // A damaged Record is moved aside.
 func (w *sweep) stored(n *node) bool {
 	if n.action == Again {
-		return !n.forced && w.Store.complete(n.record) || w.unneeded(n)
+		over := !n.forced && w.Store.complete(n.record) || w.unneeded(n)
+		if over {
+			w.tell(n, Notice{Kind: NoticeHit, Record: n.record})
+		}
+		return over
 	}
 	r, err := w.Store.trusted(n.id)
 	switch {

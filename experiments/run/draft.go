@@ -80,7 +80,7 @@ func (d *draft) commit(r Record) (Record, error) {
 		err = writeNew(filepath.Join(d.dir, recordFile), bytes.NewReader(text))
 	}
 	if err == nil {
-		err = d.publish(finishLine(r, text, ""))
+		err = d.publish(finishLine(r, digest(text), ""))
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("run: store %v: %w", d.id, err)
@@ -88,8 +88,9 @@ func (d *draft) commit(r Record) (Record, error) {
 	return r, nil
 }
 
-func finishLine(r Record, text []byte, note string) Line {
-	l := Line{Event: EventFinish, ID: r.ID, Digest: digest(text), Note: note}
+// finishLine says that r is stored; sum is of its record.json.
+func finishLine(r Record, sum, note string) Line {
+	l := Line{Event: EventFinish, ID: r.ID, Digest: sum, Note: note}
 	if r.Status == Diverged {
 		l.Event = EventDiverged
 	}

@@ -54,7 +54,10 @@ type Job struct {
 	// next attempt at this Step finds it as it was left. Once the Step has a
 	// Record it is removed. "events.jsonl" in it is taken.
 	Scratch string
-	// Log writes the Step's events.jsonl, kept beside the Record.
+	// Log writes the Step's events.jsonl, kept beside the Record. Where there
+	// are checkpoints, "epoch" is logged after each epoch, with epoch, its
+	// number, and seconds, which all that is trained together took: the Record
+	// of a Step that went on from one adds them up.
 	Log *zerolog.Logger
 	// Progress tells the Observer what fraction of the Step is done, in [0, 1].
 	// It may be called from any goroutine until Exec returns.

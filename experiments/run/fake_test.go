@@ -177,7 +177,7 @@ func sweepAll(t *testing.T, r *Runner, steps []Step) []Record {
 
 func clean(t *testing.T, s *Store) *AuditReport {
 	t.Helper()
-	a, err := Audit(s)
+	a, err := Audit(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}

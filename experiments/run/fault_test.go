@@ -202,7 +202,7 @@ func TestDamage(t *testing.T) {
 			} else if err := os.RemoveAll(path); err != nil {
 				t.Fatal(err)
 			}
-			a, err := Audit(s)
+			a, err := Audit(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -250,7 +250,7 @@ func TestAuditNamesStrangers(t *testing.T) {
 	if err := os.WriteFile(extra, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	a, err := Audit(s)
+	a, err := Audit(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}

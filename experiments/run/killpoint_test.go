@@ -32,7 +32,7 @@ func TestKillPoints(t *testing.T) {
 	hit := map[string]int{}
 	for n := 1 + rand.IntN(*every); ; n += *every {
 		dir := filepath.Join(t.TempDir(), "results")
-		call := killBefore(t, dir, n)
+		call := killBefore(t, "chain", dir, n)
 		if call == "" {
 			t.Logf("killed before %d of %d calls: %v", tried, n-1, hit)
 			break
@@ -66,13 +66,55 @@ func TestKillPoints(t *testing.T) {
 	}
 }
 
-// killBefore plays the scene "chain" in dir and kills it before its n-th call
-// that changes dir. It returns the name of that call, "" if the scene has fewer.
-func killBefore(t *testing.T, dir string, n int) (call string) {
+// TestMergeKillPoints kills a merge before each of its calls that changes a file.
+// Merged again, everything is there, and so is what the other journal says of its
+// files: that they were dropped, or are to be kept.
+func TestMergeKillPoints(t *testing.T) {
+	other := open(t, filepath.Join(t.TempDir(), "other"))
+	sweepAll(t, &Runner{Store: other, Exec: &fake{}, KeepBytes: -1}, []Step{training(0)})
+	kept := sweepAll(t, &Runner{Store: other, Exec: &fake{}, KeepBytes: -1, Keep: true}, []Step{training(1)})[0]
+	dir := filepath.Join(filepath.Dir(other.Dir()), "results")
+	noLine := 0
+	n := 1
+	for ; ; n++ {
+		call := killBefore(t, "merge", dir, n)
+		if call == "" {
+			break
+		}
+		s, err := OpenStore(dir)
+		if err != nil {
+			t.Fatalf("killed before call %d, %s: %v", n, call, err)
+		}
+		for _, id := range []ID{training(0).ID(), kept.ID} {
+			if exists(s.Path(id)) && s.journal.State(id).Record == "" {
+				noLine++
+			}
+		}
+		m, err := s.Merge(t.Context(), other)
+		if err != nil || len(m.Copied)+m.Same != 2 {
+			t.Errorf("merged again: %+v, %v", m, err)
+		}
+		if a := clean(t, s); a.Done != 2 || a.Dropped != 1 || len(a.Notes) > 0 || !s.journal.State(kept.ID).Kept {
+			t.Errorf("%+v", a)
+		}
+		s.Close()
+		if t.Failed() {
+			t.Fatalf("after a kill before call %d, %s", n, call)
+		}
+		os.RemoveAll(dir)
+	}
+	if noLine == 0 {
+		t.Errorf("none of %d kills was between a folder and its line in the journal", n-1)
+	}
+}
+
+// killBefore plays a scene in dir and kills it before its n-th call that changes
+// dir. It returns the name of that call, "" if the scene has fewer.
+func killBefore(t *testing.T, scene, dir string, n int) (call string) {
 	t.Helper()
 	runtime.LockOSThread() // a thread traces, not a process
 	defer runtime.UnlockOSThread()
-	c := child(t, "chain", dir)
+	c := child(t, scene, dir)
 	c.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	if err := c.Start(); err != nil {
 		t.Skipf("not tested: a child cannot be traced here: %v", err)

@@ -72,16 +72,19 @@ func (s *Store) tryLock(id ID) (io.Closer, error) {
 	return f, nil
 }
 
-// lock is tryLock that waits until it has the lock or ctx ends.
+// lock is tryLock that waits until it has the lock or ctx ends. After that it
+// takes no lock, so that a loop over Steps ends with ctx.
 func (s *Store) lock(ctx context.Context, id ID) (io.Closer, error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		l, err := s.tryLock(id)
 		if l != nil || err != nil {
 			return l, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
 		case <-time.After(wait):
 		}
 	}

@@ -55,6 +55,9 @@ func (s *Store) mergeOne(ctx context.Context, other *Store, id ID, m *Merged) er
 	case err != nil:
 		return err
 	default:
+		if err := s.adoptCopy(other, theirs); err != nil {
+			return err
+		}
 		theirs.Files, ours.Files = nil, nil // of a tie in values, ours stay
 		if c := Compare(ours, theirs, 0); !c.Same() {
 			m.Differ = append(m.Differ, c)
@@ -68,7 +71,7 @@ func (s *Store) mergeOne(ctx context.Context, other *Store, id ID, m *Merged) er
 		return err
 	}
 	defer d.discard()
-	lines, bad, err := d.copyFrom(other, theirs)
+	sum, bad, err := d.copyFrom(other, theirs)
 	if err != nil {
 		return err
 	}
@@ -76,32 +79,62 @@ func (s *Store) mergeOne(ctx context.Context, other *Store, id ID, m *Merged) er
 		m.Damaged = append(m.Damaged, bad...)
 		return nil
 	}
-	if err := d.publish(lines...); err != nil {
+	if err := d.publish(mergedLines(other, theirs, sum, d.dir)...); err != nil {
 		return err
 	}
 	m.Copied = append(m.Copied, id)
 	return nil
 }
 
+// adoptCopy writes the journal's lines of a copy of r whose merge was killed, or
+// had its disk full, between storing it and saying so. The caller has the lock
+// of r.ID.
+func (s *Store) adoptCopy(other *Store, r Record) error {
+	if s.journal.State(r.ID).Record != "" {
+		return nil
+	}
+	_, ours, err := s.get(r.ID)
+	if err != nil {
+		return err
+	}
+	_, theirs, err := other.get(r.ID)
+	if err != nil || ours != theirs {
+		return err // ours is a run of our own, which the next sweep adopts
+	}
+	return s.journal.Append(mergedLines(other, r, ours, s.Path(r.ID))...)
+}
+
+// mergedLines returns the journal's lines of a copy of r in dir: what the other
+// journal says of its files, and that it is stored. That comes last: without it
+// adoptCopy adds whatever a crash has torn off. sum is of record.json.
+func mergedLines(other *Store, r Record, sum, dir string) []Line {
+	var lines []Line
+	state := other.journal.State(r.ID)
+	if state.Kept {
+		lines = append(lines, Line{Event: EventKeep, ID: r.ID})
+	}
+	for _, name := range keys(r.Files, nil) {
+		if state.Dropped[name] && !exists(filepath.Join(dir, name)) {
+			lines = append(lines, Line{Event: EventDrop, ID: r.ID, File: name, Digest: r.Files[name]})
+		}
+	}
+	return append(lines, finishLine(r, sum, "merged"))
+}
+
 // copyFrom fills the draft with another store's Record and files, and returns
-// the journal lines that belong to it and what was damaged.
-func (d *draft) copyFrom(other *Store, r Record) (lines []Line, bad []Problem, err error) {
+// the digest of record.json and what was damaged.
+func (d *draft) copyFrom(other *Store, r Record) (sum string, bad []Problem, err error) {
 	for _, name := range []string{stepFile, recordFile} {
 		text, err := os.ReadFile(filepath.Join(other.Path(r.ID), name))
 		if err == nil {
 			err = writeNew(filepath.Join(d.dir, name), bytes.NewReader(text))
 		}
 		if err != nil {
-			return nil, nil, err
+			return "", nil, err
 		}
-		if name == recordFile {
-			lines = append(lines, finishLine(r, text, "merged"))
-		}
+		sum = digest(text) // the last is record.json
 	}
 	state := other.journal.State(r.ID)
-	if state.Kept {
-		lines = append(lines, Line{Event: EventKeep, ID: r.ID})
-	}
 	for _, name := range keys(r.Files, nil) {
 		place := "store/" + r.ID.Full() + "/" + name
 		f, err := Parent{r, other.Path(r.ID)}.Open(name)
@@ -109,13 +142,12 @@ func (d *draft) copyFrom(other *Store, r Record) (lines []Line, bad []Problem, e
 		case err == nil:
 			err = errors.Join(writeNew(filepath.Join(d.dir, name), f), f.Close())
 			if err != nil {
-				return nil, nil, err
+				return "", nil, err
 			}
 		case errors.Is(err, ErrNotExist) && state.Dropped[name]:
-			lines = append(lines, Line{Event: EventDrop, ID: r.ID, File: name, Digest: r.Files[name]})
 		default:
 			bad = append(bad, Problem{place, err.Error()})
 		}
 	}
-	return lines, bad, nil
+	return sum, bad, nil
 }

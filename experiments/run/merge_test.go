@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 )
@@ -43,44 +42,35 @@ func TestMergeNamesWhatDiffers(t *testing.T) {
 	clean(t, a)
 }
 
-func TestCreate(t *testing.T) {
-	s := open(t, t.TempDir())
-	calls := 0
-	write := func(dir string) (Record, error) {
-		calls++
-		return Record{Values: map[string]float64{"x": 1}}, os.WriteFile(filepath.Join(dir, "a"), []byte("a"), 0o644)
+// TestMergeStops sees that a merge waits for whoever runs a Step, and ends with its
+// context: also where no lock is in the way.
+func TestMergeStops(t *testing.T) {
+	a, b := open(t, t.TempDir()), open(t, t.TempDir())
+	sweepAll(t, &Runner{Store: b, Exec: &fake{}}, []Step{training(0)})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if m, err := a.Merge(ctx, b); !errors.Is(err, context.Canceled) || len(m.Copied) != 0 {
+		t.Errorf("after its context's end: %+v, %v", m, err)
 	}
-	no := errors.New("no")
-	if _, err := s.Create(t.Context(), training(0), func(string) (Record, error) { return Record{}, no }); !errors.Is(err, no) {
-		t.Error(err)
-	}
-	if _, err := s.Get(training(0).ID()); !errors.Is(err, ErrNotExist) {
-		t.Errorf("after a failure: %v", err)
-	}
-	for range 2 {
-		r, err := s.Create(t.Context(), training(0), write)
-		if err != nil || r.Values["x"] != 1 || r.Files["a"] != digest([]byte("a")) || calls != 1 {
-			t.Errorf("%+v, %v after %d calls", r, err, calls)
-		}
-	}
-	if _, err := s.Open(training(0).ID(), "b"); !errors.Is(err, ErrNotExist) {
-		t.Errorf("open what is not there: %v", err)
-	}
-	// Whoever holds the lock makes others wait, for as long as they want to.
-	l, err := s.tryLock(training(1).ID())
+	l, err := a.tryLock(training(0).ID())
 	if err != nil || l == nil {
 		t.Fatal(l, err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.Create(ctx, training(1), write); !errors.Is(err, context.Canceled) {
-		t.Errorf("while it is locked: %v", err)
+	ctx, cancel = context.WithTimeout(t.Context(), 2*wait)
+	defer cancel()
+	if m, err := a.Merge(ctx, b); !errors.Is(err, context.DeadlineExceeded) || len(m.Copied) != 0 {
+		t.Errorf("while it is locked: %+v, %v", m, err)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Create(t.Context(), training(1), write); err != nil {
-		t.Error(err)
+	if m, err := a.Merge(t.Context(), b); err != nil || len(m.Copied) != 1 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	cancel()
+	if _, err := Audit(ctx, a); !errors.Is(err, context.Canceled) {
+		t.Errorf("an audit after its context's end: %v", err)
 	}
 }
 

@@ -33,7 +33,8 @@ type Record struct {
 	Env      Env               `json:"env"`
 	Started  time.Time         `json:"started"`
 	Finished time.Time         `json:"finished"`
-	// Seconds is the Step's share of its group's time, by the monotonic clock.
+	// Seconds is the Step's share of its group's time, by the monotonic clock,
+	// and of the epochs that it did not have to repeat after an interruption.
 	Seconds float64 `json:"seconds"`
 }
 

@@ -40,7 +40,8 @@ type Runner struct {
 type NoticeKind string
 
 // All kinds of Notices. A Planned Step ends in one of Hit (at once, if it is
-// stored), Finished and Failed, or in none if the sweep is stopped.
+// stored; later, if somebody else has done meanwhile what it was to be run for),
+// Finished and Failed, or in none if the sweep is stopped.
 const (
 	NoticePlanned  NoticeKind = "planned"
 	NoticeHit      NoticeKind = "hit" // it is stored

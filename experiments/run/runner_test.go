@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -259,6 +260,43 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
+// TestResumedTime sees that the time of a run that was interrupted twice is that
+// of all epochs that count: 1 and 2 of the first attempt and 3 of the second,
+// which had gone on from 2. All are of a Stack of two.
+func TestResumedTime(t *testing.T) {
+	s := open(t, t.TempDir())
+	begin := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+	for attempt, epochs := range [][]int{{1, 2, 3}, {3, 4}, {4}} {
+		last := attempt == 2
+		ctx, cancel := context.WithCancel(t.Context())
+		exec := &fake{hook: func(j Job) (Outcome, bool) {
+			log, err := os.OpenFile(filepath.Join(j.Scratch, eventsFile), os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				return Outcome{Err: err}, true
+			}
+			defer log.Close()
+			for _, e := range epochs {
+				at := begin.Add(time.Duration(attempt)*time.Hour + time.Duration(e)*100*time.Second)
+				fmt.Fprintf(log, `{"epoch":%d,"seconds":100,"time":%q,"message":"epoch"}`+"\n", e, at.Format(time.RFC3339))
+			}
+			if last {
+				return Outcome{Env: Env{Models: 2}}, true
+			}
+			cancel()
+			return Outcome{Err: ctx.Err()}, true
+		}}
+		records, err := (&Runner{Store: s, Exec: exec}).Run(ctx, []Step{training(0)})
+		cancel()
+		if !last && !errors.Is(err, context.Canceled) || last && err != nil {
+			t.Fatal(err)
+		}
+		if r := records[0]; last && (r.Seconds < 150 || r.Seconds > 160 || !r.Started.Equal(begin)) {
+			t.Errorf("%v s from %v, want 150 and little more from %v", r.Seconds, r.Started, begin)
+		}
+	}
+	clean(t, s)
+}
+
 func TestDroppedFilesAreMadeAgain(t *testing.T) {
 	s := open(t, t.TempDir())
 	cpu := Env{Device: "cpu", Models: 1, Threads: 1}
@@ -324,6 +362,10 @@ func TestVerify(t *testing.T) {
 	all, err := r.Verify(t.Context(), ids)
 	if err != nil || len(all) != 2 || !all[0].Same() || !all[1].Same() || !all[0].MustAgree {
 		t.Errorf("%+v, %v", all, err)
+	}
+	// What was dropped before stays dropped, also what the score was verified from.
+	if a := clean(t, s); a.Dropped != 2 || exists(filepath.Join(s.Path(training(0).ID()), "theta")) {
+		t.Errorf("a verified model's file is there again: %+v", a)
 	}
 	r.Exec = &fake{env: cpu, salt: "a bug"}
 	if all, err = r.Verify(t.Context(), ids[1:]); !errors.Is(err, ErrIntegrity) || len(all) != 1 || all[0].Same() {
@@ -430,7 +472,14 @@ func TestRaceWithDrop(t *testing.T) {
 	s := open(t, dir)
 	sweepAll(t, &Runner{Store: s, Exec: &fake{}, KeepBytes: -1}, []Step{training(0)})
 	f := &fake{}
+	going := map[ID]bool{} // planned and not ended
 	r := &Runner{Store: s, Exec: f, Observe: func(n Notice) {
+		switch n.Kind {
+		case NoticePlanned:
+			going[n.ID] = true
+		case NoticeHit, NoticeFinished, NoticeFailed:
+			delete(going, n.ID)
+		}
 		if n.Kind == NoticePlanned && n.ID == training(0).ID() {
 			if n.Action != Again {
 				t.Errorf("the model is planned as %s", n.Action)
@@ -441,5 +490,8 @@ func TestRaceWithDrop(t *testing.T) {
 	sameResults(t, reference(t, chain), sweepAll(t, r, chain))
 	if len(f.ran) != 0 {
 		t.Errorf("%d Steps were run although somebody else had just stored them", len(f.ran))
+	}
+	if len(going) > 0 {
+		t.Errorf("of %d planned Steps no Notice said that they ended", len(going))
 	}
 }

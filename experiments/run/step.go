@@ -137,7 +137,7 @@ type Train struct {
 // Delete removes the influence of the poisoned examples from the model in
 // From[0].
 type Delete struct {
-	Method    string  `json:"method"` // a name in package deletion's table, or "retrain"
+	Method    string  `json:"method"` // a name in package train's table
 	Damping   float64 `json:"damping,omitempty"`
 	Decay     float64 `json:"decay,omitempty"` // weight decay in the curvature
 	Examples  int     `json:"examples,omitempty"`
@@ -147,8 +147,6 @@ type Delete struct {
 	Batch     int     `json:"batch,omitempty"`
 	Tolerance float64 `json:"tolerance,omitempty"`
 	Curvature string  `json:"curvature,omitempty"` // "gauss-newton" or "hessian"
-	Epochs    int     `json:"epochs,omitempty"`    // of incremental retraining
-	LR        float64 `json:"lr,omitempty"`
 	Seed      int     `json:"seed,omitempty"`
 }
 
@@ -162,10 +160,7 @@ type Score struct {
 	// the class that it is taken for.
 	Context string `json:"context,omitempty"`
 	Class   string `json:"class,omitempty"`
-	// Count and Size are numbers that some measures need: how many examples
-	// carried the pattern, how many images to use.
-	Count int `json:"count,omitempty"`
-	Size  int `json:"size,omitempty"`
+	Size    int    `json:"size,omitempty"` // how many images to use, where a measure asks
 	// Upstream measures as the authors' code does where that differs.
 	Upstream bool `json:"upstream,omitempty"`
 }

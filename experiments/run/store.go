@@ -2,7 +2,6 @@ package run
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -256,33 +255,4 @@ func parseID(name string) (ID, error) {
 		err = fmt.Errorf("run: bad id %q", name)
 	}
 	return id, err
-}
-
-// Create runs fn, which leaves files in dir and returns a Record with Status,
-// Values, Env and times, and stores both under step's ID. It does so once: if
-// there is a Record, or another process makes one meanwhile, fn is not called
-// and that one is returned. If fn fails nothing is stored.
-func (s *Store) Create(ctx context.Context, step Step, fn func(dir string) (Record, error)) (Record, error) {
-	id := step.ID()
-	if s.readOnly {
-		return Record{}, fmt.Errorf("run: create %v: %w", id, ErrReadOnly)
-	}
-	l, err := s.lock(ctx, id)
-	if err != nil {
-		return Record{}, err
-	}
-	defer l.Close()
-	if r, err := s.Get(id); !errors.Is(err, ErrNotExist) {
-		return r, err
-	}
-	d, err := s.begin(step, id)
-	if err != nil {
-		return Record{}, err
-	}
-	defer d.discard()
-	r, err := fn(d.dir)
-	if err != nil {
-		return Record{}, err
-	}
-	return d.commit(r)
 }

@@ -92,9 +92,7 @@ func (w *sweep) adopt(n *node) error {
 	if err != nil {
 		return err
 	}
-	line := finishLine(r, nil, "its process ended before it could say so")
-	line.Digest = sum
-	return w.Store.journal.Append(line)
+	return w.Store.journal.Append(finishLine(r, sum, "its process ended before it could say so"))
 }
 
 // enqueue puts n among the ready nodes: deep ones first, so that chains end

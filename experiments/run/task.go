@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -20,6 +23,7 @@ type task struct {
 	lock    io.Closer
 	draft   *draft
 	log     *os.File
+	earlier int  // bytes of the log that earlier attempts have left
 	stopped bool // it ended with the context
 	fatal   bool // err means that no other Step can be stored either
 	settled bool
@@ -115,7 +119,8 @@ func (w *sweep) prepare(n *node) (err error) {
 	if n.log, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
-	return n.log.Truncate(int64(bytes.LastIndexByte(old, '\n') + 1))
+	n.earlier = bytes.LastIndexByte(old, '\n') + 1
+	return n.log.Truncate(int64(n.earlier))
 }
 
 func (w *sweep) job(worker int, n *node) Job {
@@ -194,9 +199,17 @@ func (w *sweep) store(n *node, r Record) error {
 		return err
 	}
 	scratch := w.Store.scratch(n.id)
-	err := os.Rename(filepath.Join(scratch, eventsFile), filepath.Join(n.draft.dir, eventsFile))
+	events := filepath.Join(scratch, eventsFile)
+	text, err := os.ReadFile(events)
+	if err == nil {
+		err = os.Rename(events, filepath.Join(n.draft.dir, eventsFile))
+	}
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
+	}
+	if begin, seconds := resumed(text, n.earlier); seconds > 0 {
+		r.Started = begin.UTC()
+		r.Seconds += seconds / float64(max(r.Env.Models, 1)) // a line tells of the whole Stack
 	}
 	if n.record, err = n.draft.commit(r); err != nil {
 		return err
@@ -205,8 +218,41 @@ func (w *sweep) store(n *node, r Record) error {
 	return os.RemoveAll(scratch)
 }
 
+// resumed returns when the epochs began that an attempt did not have to train,
+// because it went on from a checkpoint, and how long they took: 0 if there are
+// none. Its own lines in the log begin at byte own.
+func resumed(log []byte, own int) (begin time.Time, seconds float64) {
+	type line struct {
+		Message string
+		Epoch   int
+		Seconds float64
+		Time    time.Time
+	}
+	earlier := map[int]line{} // of an epoch that was repeated the later line counts
+	at := 0
+	for text := range bytes.Lines(log) {
+		var l line
+		if json.Unmarshal(text, &l) == nil && l.Message == "epoch" {
+			if at < own {
+				earlier[l.Epoch] = l
+			} else {
+				delete(earlier, l.Epoch)
+			}
+		}
+		at += len(text)
+	}
+	for i, epoch := range slices.Sorted(maps.Keys(earlier)) {
+		l := earlier[epoch]
+		if seconds += l.Seconds; i == 0 {
+			begin = l.Time.Add(-time.Duration(l.Seconds * float64(time.Second)))
+		}
+	}
+	return begin, seconds
+}
+
 // compare compares what n gave now with its Record, and makes the files that
-// were dropped available.
+// were dropped available: in the store, or where that is to stay as it is, in
+// the draft, until nobody needs them.
 func (w *sweep) compare(n *node, again Record) error {
 	var err error
 	if again.Files, err = n.draft.digests(); err != nil {
@@ -218,19 +264,18 @@ func (w *sweep) compare(n *node, again Record) error {
 		n.fatal = true
 		return err
 	}
-	switch {
-	case c.Same():
-		n.dir = w.Store.Path(n.id)
-		err = w.Store.restore(n.record, n.draft)
-	case c.MustAgree:
-		return fmt.Errorf("%w: run again it gave other numbers: %v", ErrIntegrity, c)
-	default:
-		// The draft stays until nobody needs it.
-		w.tell(n, Notice{Kind: NoticeWarning, Text: "run again elsewhere: " + c.String()})
-		if w.Store.complete(n.record) {
-			n.dir = w.Store.Path(n.id)
-			break
+	if !c.Same() {
+		if c.MustAgree {
+			return fmt.Errorf("%w: run again it gave other numbers: %v", ErrIntegrity, c)
 		}
+		w.tell(n, Notice{Kind: NoticeWarning, Text: "run again elsewhere: " + c.String()})
+	}
+	n.dir = w.Store.Path(n.id)
+	switch {
+	case w.Store.complete(n.record):
+	case c.Same() && !n.forced:
+		err = w.Store.restore(n.record, n.draft)
+	default:
 		n.dir = n.draft.dir
 		n.record.Files = again.Files
 	}

@@ -52,7 +52,7 @@ func TestOutOfMemory(t *testing.T) {
 	if !strings.Contains(said, "memory") || strings.Contains(said, "\n") {
 		t.Errorf("the failure is not one sentence about memory: %q", said)
 	}
-	a, err := run.Audit(s)
+	a, err := run.Audit(t.Context(), s)
 	if err != nil || !a.OK() || a.Done != 8 || len(a.Failed) != 1 || a.Failed[0].ID != big.ID() {
 		t.Errorf("audit: %+v, %v", a, err)
 	}

@@ -59,7 +59,7 @@ func (a *app) audit(ctx context.Context, out string) error {
 		return err
 	}
 	defer s.Close()
-	stored, err := run.Audit(s)
+	stored, err := run.Audit(ctx, s)
 	if err != nil {
 		return err
 	}

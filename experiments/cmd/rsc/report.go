@@ -21,7 +21,7 @@ figure, its table, and a page for each run. The pages need no network.`,
 				return err
 			}
 			defer s.Close()
-			audit, err := run.Audit(s)
+			audit, err := run.Audit(c.Context(), s)
 			if err != nil {
 				return err
 			}
@@ -35,7 +35,7 @@ figure, its table, and a page for each run. The pages need no network.`,
 				audit.Notes = append(audit.Notes, f.notes...)
 				figures = append(figures, report.Figure{Name: f.Name, Profile: f.Profile, Notes: a.drawn(f.Name).Notes, State: f.State})
 			}
-			path, err := report.Write(s, audit, figures)
+			path, err := report.Write(c.Context(), s, audit, figures)
 			if err == nil {
 				fmt.Fprintln(a.stdout, path)
 			}
