@@ -11,6 +11,7 @@ import (
 
 	"rarespurious/analysis/figure"
 	"rarespurious/analysis/table"
+	"rarespurious/experiments/atomicfile"
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/run"
 )
@@ -189,32 +190,45 @@ func grouped(lines []string) string {
 	return strings.Join(out, " ")
 }
 
+// CSV returns the table that Save writes.
+func (p Picture) CSV() ([]byte, error) {
+	var csv bytes.Buffer
+	err := table.WriteCSV(&csv, p.Cells)
+	return csv.Bytes(), err
+}
+
 // Save writes dir/name/name.csv, .png, .svg, .pdf and, if there is Markdown, .md,
-// and returns their paths.
+// and returns their paths. Each file is there whole or not at all. The CSV comes
+// last: a new one has everything new beside it.
 func (p Picture) Save(dir string) ([]string, error) {
 	base := filepath.Join(dir, p.Name, p.Name)
 	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
 		return nil, err
 	}
-	var csv bytes.Buffer
-	if err := table.WriteCSV(&csv, p.Cells); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(base+".csv", csv.Bytes(), 0o644); err != nil {
-		return nil, err
-	}
-	if err := p.Figure.Save(base); err != nil {
-		return nil, err
-	}
 	files := []string{base + ".csv"}
 	for _, format := range figure.Formats() {
+		var picture bytes.Buffer
+		err := p.Figure.Encode(&picture, format)
+		if err == nil {
+			err = atomicfile.Write(base+"."+format, picture.Bytes())
+		}
+		if err != nil {
+			return nil, err
+		}
 		files = append(files, base+"."+format)
 	}
 	if p.Markdown != "" {
-		files = append(files, base+".md")
-		if err := os.WriteFile(base+".md", []byte(p.Markdown), 0o644); err != nil {
+		if err := atomicfile.Write(base+".md", []byte(p.Markdown)); err != nil {
 			return nil, err
 		}
+		files = append(files, base+".md")
+	}
+	csv, err := p.CSV()
+	if err == nil {
+		err = atomicfile.Write(files[0], csv)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return files, nil
 }

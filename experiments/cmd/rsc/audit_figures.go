@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"rarespurious/analysis/table"
 	"rarespurious/experiments/config"
@@ -48,20 +50,44 @@ func (a *app) auditFigures(ctx context.Context, s *run.Store) ([]figureAudit, er
 		if filepath.Base(path) != name+".csv" {
 			continue
 		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		rel := filepath.Join(name, name+".csv")
 		f := figureAudit{Name: name, Profile: "unknown"}
 		bad := func(format string, args ...any) {
 			f.problems = append(f.problems, run.Problem{Place: rel, What: fmt.Sprintf(format, args...)})
 		}
-		switch sum, err := fileDigest(path); {
-		case err != nil:
-			return nil, err
-		case digests[rel] == "":
-			bad("the journal does not know that it was drawn")
-		case digests[rel] != sum:
-			bad("was changed after it was drawn: its digest is not the journal's")
+		interrupted := func() {
+			f.State = "its drawing was interrupted; draw it again"
+			f.notes = append(f.notes, run.Problem{Place: rel, What: f.State})
 		}
-		f.redraw(lib, s, path, bad)
+		sum, err := fileDigest(path)
+		d, unknown := readDrawn(path)
+		f.Profile = cmp.Or(d.Profile, f.Profile)
+		switch signed := digests[rel] == sum; {
+		case err != nil:
+			bad("%v", err)
+		case unknown != nil:
+			bad("what it was drawn from is not known: %v", unknown)
+		case signed && d.CSVDigest != "" && d.CSVDigest != sum:
+			// Killed before the table was replaced: it is the one that the journal
+			// tells of, what lies beside it is of the next.
+			interrupted()
+		default:
+			f.redraw(lib, s, path, d, bad)
+			switch {
+			case signed:
+			case d.CSVDigest == sum && f.State == "" && len(f.problems) == 0:
+				// Killed before the journal's line. Nothing hides behind that: every
+				// cell is what the runs give.
+				interrupted()
+			case digests[rel] == "":
+				bad("the journal does not know that it was drawn")
+			default:
+				bad("was changed after it was drawn: its digest is not the journal's")
+			}
+		}
 		switch {
 		case len(f.problems) > 0:
 			f.State = counted(len(f.problems), "problem")
@@ -96,8 +122,17 @@ func drawnDigests(dir string) (map[string]string, error) {
 	return digests, lines.Err()
 }
 
+// readDrawn returns what the figure with the table at path was drawn from.
+func readDrawn(path string) (d drawn, err error) {
+	b, err := os.ReadFile(strings.TrimSuffix(path, ".csv") + ".json")
+	if err == nil {
+		err = json.Unmarshal(b, &d)
+	}
+	return d, err
+}
+
 // redraw computes the figure's table again from the runs and compares.
-func (f *figureAudit) redraw(lib *library, s *run.Store, path string, bad func(string, ...any)) {
+func (f *figureAudit) redraw(lib *library, s *run.Store, path string, d drawn, bad func(string, ...any)) {
 	unchecked := func(why string, err error) {
 		f.State = "not computed again: " + why
 		if err != nil {
@@ -105,17 +140,7 @@ func (f *figureAudit) redraw(lib *library, s *run.Store, path string, bad func(s
 		}
 		f.notes = append(f.notes, run.Problem{Place: filepath.Join(f.Name, f.Name+".csv"), What: f.State})
 	}
-	var d drawn
-	b, err := os.ReadFile(filepath.Join(filepath.Dir(path), f.Name+".json"))
-	if err == nil {
-		err = json.Unmarshal(b, &d)
-	}
-	if err != nil {
-		bad("what it was drawn from is not known: %v", err)
-		return
-	}
-	f.Profile = d.Profile
-	if sum, err := fileDigest(d.Config); err != nil || sum != d.ConfigDigest {
+	if sum, err := config.Digest(d.Config); err != nil || sum != d.ConfigDigest {
 		unchecked(d.Config+" is not the one that it was drawn from; draw it again", nil)
 		return
 	}

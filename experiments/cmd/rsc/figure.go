@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"rarespurious/experiments/atomicfile"
+	"rarespurious/experiments/config"
 	"rarespurious/experiments/run"
 	"rarespurious/experiments/sweep"
 
@@ -60,6 +63,12 @@ func (f *figureCommand) run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
+	sources := make([]string, len(plans)) // now: a file may be changed during a long sweep
+	for i, p := range plans {
+		if sources[i], err = config.Digest(p.Figure.File); err != nil {
+			return err
+		}
+	}
 	if store, err = f.openStore(); err != nil {
 		return err
 	}
@@ -86,8 +95,8 @@ func (f *figureCommand) run(ctx context.Context, names []string) error {
 		byID[s.ID()] = records[i]
 	}
 	lib.whole = true
-	for _, p := range plans {
-		if err := f.draw(store, p, byID); err != nil {
+	for i, p := range plans {
+		if err := f.draw(store, p, sources[i], byID); err != nil {
 			return errors.Join(swept, err)
 		}
 	}
@@ -99,14 +108,23 @@ func (f *figureCommand) run(ctx context.Context, names []string) error {
 // rsc audit can draw them again.
 type drawn struct {
 	Config       string   `json:"config"`
-	ConfigDigest string   `json:"config_digest"`
+	ConfigDigest string   `json:"config_digest"` // [config.Digest]
 	Profile      string   `json:"profile"`
 	Set          []string `json:"set,omitempty"`
 	Notes        []string `json:"notes,omitempty"`
+	// CSVDigest is of the table that belongs to this: another one beside it means
+	// that the drawing was interrupted. It is "" in figures drawn before there
+	// was such a field.
+	CSVDigest string `json:"csv_digest,omitempty"`
 }
 
-// draw writes the files of one figure and prints their paths.
-func (f *figureCommand) draw(store *run.Store, p *sweep.Plan, byID map[run.ID]run.Record) error {
+// draw writes the files of one figure and prints their paths. source is the
+// digest of its config.
+//
+// The order is what rsc audit knows a killed drawing by: first what the files are
+// drawn from, with the digest of the table, then the pictures, the table, and at
+// last the table's digest in the journal.
+func (f *figureCommand) draw(store *run.Store, p *sweep.Plan, source string, byID map[run.ID]run.Record) error {
 	picture, err := p.Draw(recordsOf(p, byID))
 	if err != nil {
 		return err
@@ -114,11 +132,8 @@ func (f *figureCommand) draw(store *run.Store, p *sweep.Plan, byID map[run.ID]ru
 	for _, note := range picture.Notes[len(p.Notes):] {
 		f.log.Warn().Str("figure", picture.Name).Msg(note)
 	}
-	files, err := picture.Save(f.results)
+	files, err := f.write(store, p, picture, source)
 	if err != nil {
-		return fmt.Errorf("figure %s: %w", picture.Name, err)
-	}
-	if err := f.sign(store, p, picture.Notes, files[0]); err != nil {
 		return fmt.Errorf("figure %s: %w", picture.Name, err)
 	}
 	for _, name := range files {
@@ -136,25 +151,29 @@ func recordsOf(p *sweep.Plan, byID map[run.ID]run.Record) []run.Record {
 	return records
 }
 
-// sign writes down what csv was drawn from: beside it, and its digest in the
-// journal.
-func (f *figureCommand) sign(store *run.Store, p *sweep.Plan, notes []string, csv string) error {
-	source, err := fileDigest(p.Figure.File)
+// write writes a picture's files and the journal's line, and returns the paths
+// of those that are to be looked at.
+func (f *figureCommand) write(store *run.Store, p *sweep.Plan, picture sweep.Picture, source string) ([]string, error) {
+	csv, err := picture.CSV()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	sum, err := fileDigest(csv)
+	sum := fmt.Sprintf("%x", sha256.Sum256(csv))
+	b, err := json.MarshalIndent(drawn{p.Figure.File, source, p.Figure.Profile, p.Figure.Set, picture.Notes, sum}, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b, err := json.MarshalIndent(drawn{p.Figure.File, source, p.Figure.Profile, p.Figure.Set, notes}, "", "  ")
+	dir := filepath.Join(f.results, picture.Name)
+	if err = os.MkdirAll(dir, 0o755); err == nil {
+		err = atomicfile.Write(filepath.Join(dir, picture.Name+".json"), append(b, '\n'))
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	name := p.Figure.Name
-	if err := os.WriteFile(filepath.Join(f.results, name, name+".json"), append(b, '\n'), 0o644); err != nil || store.ReadOnly() {
-		return err
+	files, err := picture.Save(f.results)
+	if err != nil || store.ReadOnly() {
+		return files, err
 	}
-	return store.Journal().Append(run.Line{Event: run.EventDraw, File: filepath.Join(name, name+".csv"), Digest: sum,
+	return files, store.Journal().Append(run.Line{Event: run.EventDraw, File: filepath.Join(picture.Name, picture.Name+".csv"), Digest: sum,
 		Note: p.Figure.Profile + " profile of " + p.Figure.File})
 }
