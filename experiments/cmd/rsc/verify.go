@@ -148,11 +148,11 @@ func (v *verifyCommand) report(s *run.Store, all []run.Comparison) error {
 	return nil
 }
 
-// beyond reports whether a value differs by more than the tolerance. Files of
-// unlike machines always differ.
+// beyond reports whether a value differs by more than the tolerance, or is
+// absent in one of the two. Files of unlike machines always differ.
 func (v *verifyCommand) beyond(c run.Comparison) bool {
 	return slices.ContainsFunc(c.Differences, func(d run.Difference) bool {
-		if d.Name == "status" {
+		if d.Name == "status" || d.Stored == "" || d.Again == "" {
 			return true
 		}
 		x, err := strconv.ParseFloat(d.Stored, 64)
