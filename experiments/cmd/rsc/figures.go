@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"rarespurious/configs"
@@ -129,7 +130,10 @@ func (a *app) plans(lib *library, lab sweep.Lab, names []string, o figureFlags) 
 		}
 		plans = append(plans, p)
 	}
-	if err := errors.Join(unique(errs)...); err != nil {
+	// A file that two figures are like has the same faults in both.
+	slices.SortStableFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	errs = slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() })
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	if err := lib.why(); err != nil {
@@ -146,18 +150,6 @@ func leftOut(p *sweep.Plan) (n int) {
 		}
 	}
 	return n
-}
-
-// unique drops errors that read like an earlier one.
-func unique(errs []error) (out []error) {
-	seen := map[string]bool{}
-	for _, err := range errs {
-		if !seen[err.Error()] {
-			seen[err.Error()] = true
-			out = append(out, err)
-		}
-	}
-	return out
 }
 
 // steps returns the Steps of all plans, each once.

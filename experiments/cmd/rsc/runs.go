@@ -120,7 +120,7 @@ func (a *app) printRecords(records []run.Record, asJSON bool) error {
 // headline returns the values that say most, in one line.
 func headline(values map[string]float64) string {
 	var out []string
-	for _, key := range []string{"spurious_score", "clean_accuracy", "spurious_accuracy", "train_accuracy", "test_accuracy", "loss"} {
+	for _, key := range []string{"spurious_score", "clean_accuracy", "spurious_accuracy", "loss"} {
 		if v, ok := values[key]; ok {
 			out = append(out, key+"="+number(v))
 		}
