@@ -28,12 +28,16 @@ type evalCommand struct {
 	json bool
 }
 
-// Fields that eval takes: of how a model is measured, and, for a file, what the
-// model is.
+// Fields that eval takes: of how a model is measured, of what a trial is where
+// it is a model of photographs, and, for a file, what the model is.
 var (
 	measureKeys = []string{"measure", "pattern", "seed", "size", "target", "upstream"}
+	trialKeys   = []string{"class", "context"}
 	fileKeys    = append([]string{"dataset", "model", "part"}, measureKeys...)
 )
+
+// measurable are the measures that need one model and nothing else.
+var measurable = []string{"deleted", "importance", "sensitivity", "spurious", "trial"}
 
 func newEval(a *app) *cobra.Command {
 	e := evalCommand{app: a}
@@ -49,7 +53,9 @@ With a weights file (.pth, .safetensors, .onnx) --set also says what the model
 is and which data it is for (dataset=mnist model=mlp if not given); the values
 are printed only.
 
-Fields of --set: ` + strings.Join(fileKeys, ", ") + `.`,
+Fields of --set: ` + strings.Join(fileKeys, ", ") + `;
+for the run of a model of photographs: ` + strings.Join(trialKeys, ", ") + `.
+Measures: ` + strings.Join(measurable, ", ") + `.`,
 		Example: `  rsc eval 1f3a --set pattern=S3 --set target=4
   rsc eval model.pth --set dataset=mnist --set model=mlp --set pattern=R3`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeModels(),
@@ -74,7 +80,11 @@ func (e *evalCommand) point(keys, defaults []string) (config.Point, error) {
 			return config.Point{}, badInputf("--set %s: cannot be chosen here; eval takes %s", s, strings.Join(keys, ", "))
 		}
 	}
-	return config.NewPoint(slices.Concat(oneDefaults, defaults, e.set))
+	p, err := onePoint(slices.Concat(defaults, e.set)...)
+	if err == nil && !slices.Contains(measurable, p.Measure) {
+		err = badInputf("--set measure=%s: eval measures %s%s", p.Measure, strings.Join(measurable, ", "), config.DidYouMean(p.Measure, measurable))
+	}
+	return p, err
 }
 
 // stored measures the model of a run.
@@ -92,14 +102,26 @@ func (e *evalCommand) stored(ctx context.Context, prefix string) error {
 		m = m.From[0]
 	}
 	t := modelOf(m)
-	set, known := []string{"dataset=" + t.Data.Name, `part="` + t.Data.Part + `"`, fmt.Sprintf("seed=%d", t.Seed)}, t.Poison
+	keys, known := measureKeys, t.Poison
+	set := []string{"dataset=" + t.Data.Name, `part="` + t.Data.Part + `"`, fmt.Sprintf("seed=%d", t.Seed)}
 	if _, ok := nn.Zoo[t.Arch.Name]; ok {
 		set = append(set, "model="+t.Arch.Name)
 	}
-	if known.Count > 0 {
+	switch {
+	case t.Data.Short > 0:
+		keys = trialKeys
+		set = append(set, fmt.Sprintf("short=%d", t.Data.Short), fmt.Sprintf("pixels=%d", t.Arch.In.H), fmt.Sprintf("context=%q", known.Context))
+		class := known.Class
+		if class == "" && r.Step.Score != nil { // the model of a trial without images put back is of no class
+			class = r.Step.Score.Class
+		}
+		if class != "" {
+			set = append(set, fmt.Sprintf("class=%q", class))
+		}
+	case known.Count > 0:
 		set = append(set, "pattern="+known.Pattern, fmt.Sprintf("target=%d", known.Target), fmt.Sprintf("seed=%d", known.Seed))
 	}
-	p, err := e.point(measureKeys, set)
+	p, err := e.point(keys, set)
 	if err != nil {
 		return err
 	}
@@ -113,6 +135,9 @@ func (e *evalCommand) stored(ctx context.Context, prefix string) error {
 
 // file measures the model in a weights file.
 func (e *evalCommand) file(ctx context.Context, path string) error {
+	if ofPhotos(e.set) {
+		return badInputf("%s: eval measures a model of photographs by the ID of its run: a file does not say how they are standardised", path)
+	}
 	p, err := e.point(fileKeys, nil)
 	if err != nil {
 		return err

@@ -136,13 +136,18 @@ func (e *exportCommand) run(ctx context.Context, id, path string) error {
 	if err != nil {
 		return err
 	}
-	set, err := e.library(ctx).images(m.train.Data.Name)
-	if err != nil {
-		return err
-	}
 	a := m.train.Arch
-	meta := onnx.Meta{RunID: m.id.Full(), Dataset: m.train.Data.Name, Classes: set.Classes}
-	notes := map[string]string{"run_id": meta.RunID, "dataset": meta.Dataset, "arch": a.Name, "class_names": strings.Join(set.Classes, ", ")}
+	meta := onnx.Meta{RunID: m.id.Full(), Dataset: m.train.Data.Name}
+	notes := map[string]string{"run_id": meta.RunID, "dataset": meta.Dataset, "arch": a.Name}
+	var set *dataset.Set // with the images that logits are compared on
+	if known, err := dataset.Find(meta.Dataset); err == nil {
+		meta.Classes, notes["class_names"] = known.Classes, strings.Join(known.Classes, ", ")
+		if format == "onnx" || format == "torchscript" {
+			if set, err = e.library(ctx).images(meta.Dataset); err != nil {
+				return err
+			}
+		}
+	}
 	switch format {
 	case "onnx":
 		var b bytes.Buffer
@@ -171,7 +176,8 @@ func (e *exportCommand) run(ctx context.Context, id, path string) error {
 // tolerance is what logits may differ by in another program.
 const tolerance = 1e-4
 
-// check reads path again and says how it compares with m.
+// check reads path again and says how it compares with m, its logits on the
+// images of set unless that is nil.
 func (e *exportCommand) check(ctx context.Context, format, path string, m storedModel, set *dataset.Set) (string, error) {
 	a := m.train.Arch
 	var theta, buffers []float32
@@ -198,14 +204,18 @@ func (e *exportCommand) check(ctx context.Context, format, path string, m stored
 	if format == "pth" || format == "safetensors" {
 		return said, nil
 	}
+	if format == "torchscript" {
+		said = "weights: in the module's state dict"
+	}
+	if set == nil {
+		return said + fmt.Sprintf("\nlogits: not compared (%s is no data set with test images of its own)", m.train.Data.Name), nil
+	}
 	by := "libtorch " + torch.Version()
 	if format == "onnx" {
 		if err := e.openRuntime(e.runtime); err != nil {
 			return said + fmt.Sprintf("\nlogits: not compared (%v)", err), nil
 		}
 		by = "ONNX Runtime " + ort.Version()
-	} else {
-		said = "weights: in the module's state dict"
 	}
 	diff, err := e.compare(ctx, format, path, m, scan.FromSet(set, e.images))
 	if err != nil {

@@ -79,7 +79,7 @@ func (f *figureCommand) run(ctx context.Context, names []string) error {
 		f.log.Info().Str("profile", f.profile).Msgf("%s for %s", counted(len(mine), "result"), counted(len(plans), "figure"))
 	}
 	began := time.Now()
-	records, swept := f.sweep(ctx, store, mine, f.keep)
+	records, swept := f.sweep(ctx, store, wanted(mine, f.keep), f.keep)
 	if ctx.Err() != nil {
 		return errors.Join(swept, context.Cause(ctx))
 	}

@@ -17,6 +17,7 @@ import (
 	"rarespurious/bridge/weights"
 	"rarespurious/experiments/config"
 	"rarespurious/experiments/dataset"
+	"rarespurious/experiments/imagefolder"
 	"rarespurious/experiments/pattern"
 	"rarespurious/experiments/scan"
 	"rarespurious/nn"
@@ -194,6 +195,9 @@ func (s *scanCommand) target(ctx context.Context, name string) (t scanTarget, er
 	if s.dataset == "" {
 		s.dataset = m.train.Data.Name
 	}
+	if in := m.train.Arch.In; s.shape == "" {
+		s.shape = fmt.Sprintf("%dx%dx%d", in.C, in.H, in.W)
+	}
 	if t.images, err = s.testImages(ctx); err != nil {
 		return t, err
 	}
@@ -288,6 +292,9 @@ func (s *scanCommand) testImages(ctx context.Context) (t *scan.Images, err error
 		t = scan.FromSet(set, s.images)
 	} else {
 		if info, err := os.Stat(s.dataset); err != nil || !info.IsDir() {
+			if slices.Contains(imagefolder.Names(), s.dataset) {
+				return nil, badInputf("%s are photographs: name their folder of <class>/<image> with --dataset", s.dataset)
+			}
 			return nil, badInputf("--dataset %s: neither a data set%s (%s) nor a folder", s.dataset, config.DidYouMean(s.dataset, dataset.Names()), strings.Join(dataset.Names(), ", "))
 		}
 		var shape nn.Shape

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"rarespurious/experiments/config"
+	"rarespurious/experiments/imagefolder"
 	"rarespurious/experiments/run"
 	"rarespurious/experiments/sweep"
 
@@ -16,6 +18,29 @@ import (
 
 // oneDefaults are the paper's settings for MNIST, but for the epochs.
 var oneDefaults = []string{"dataset=mnist", "model=mlp", "pattern=R3", "optimizer=adam", "lr=0.01", "batch=128", "epochs=10"}
+
+// onePoint returns the Point that set describes, completed by oneDefaults.
+// Photographs have trials where other data have a pattern.
+func onePoint(set ...string) (config.Point, error) {
+	defaults := slices.Clone(oneDefaults)
+	if ofPhotos(set) {
+		defaults[slices.Index(defaults, "pattern=R3")] = measureTrial
+	}
+	return config.NewPoint(append(defaults, set...))
+}
+
+const measureTrial = "measure=trial"
+
+// ofPhotos reports whether set's data set is one of photographs; its last word
+// on it counts.
+func ofPhotos(set []string) (photos bool) {
+	for _, s := range set {
+		if name, ok := strings.CutPrefix(s, "dataset="); ok {
+			photos = slices.Contains(imagefolder.Names(), strings.Trim(name, `"' `))
+		}
+	}
+	return photos
+}
 
 type trainCommand struct {
 	*app
@@ -33,6 +58,7 @@ func newTrain(a *app) *cobra.Command {
 Its settings are fields that --set gives, as in a figure file; what is not given
 is as in the paper's experiments on MNIST, with 10 epochs instead of 70:
   ` + strings.Join(oneDefaults, " ") + `
+Photographs have ` + measureTrial + ` in place of a pattern; docs/nico.md has an example.
 With NAME they are those of a figure, which --set must narrow to one model.
 
 The fields are: ` + wrap(strings.Join(config.Keys(), " "), 78-len("The fields are: ")) + `.`,
@@ -60,7 +86,7 @@ func (t *trainCommand) run(ctx context.Context, names []string) error {
 // one returns the single Step that the flags describe.
 func (t *trainCommand) one(lib *library, lab sweep.Lab, names []string) (run.Step, error) {
 	if len(names) == 0 {
-		p, err := config.NewPoint(append(slices.Clone(oneDefaults), t.set...))
+		p, err := onePoint(t.set...)
 		if err != nil {
 			return run.Step{}, err
 		}
@@ -71,6 +97,9 @@ func (t *trainCommand) one(lib *library, lab sweep.Lab, names []string) (run.Ste
 		return run.Step{}, err
 	}
 	all := steps(plans)
+	if len(all) == 0 {
+		return run.Step{}, badInputf("%s: %s", plans[0].Figure.File, cmp.Or(strings.Join(plans[0].Notes, "; "), "it trains no model"))
+	}
 	if len(all) != 1 {
 		return run.Step{}, badInputf("%s: %s: narrow it to one with --set (%s differ)",
 			plans[0].Figure.File, counted(len(all), "result"), strings.Join(varying(plans[0]), ", "))
@@ -80,6 +109,9 @@ func (t *trainCommand) one(lib *library, lab sweep.Lab, names []string) (run.Ste
 
 // lower checks a Point as package sweep checks those of a figure.
 func (a *app) lower(lab sweep.Lab, p config.Point) (run.Step, error) {
+	if p.Photos() != (p.Measure == "trial") {
+		return run.Step{}, badInputf("--set measure=%s: photographs have trials, and trials are of photographs", p.Measure)
+	}
 	f := config.Figure{File: "--set", Name: "train", Kind: "table", Profile: "paper",
 		View:   config.View{Metric: "clean_accuracy", Series: "pattern"},
 		Panels: []config.Panel{{Points: []config.Point{p}}}}
@@ -90,7 +122,11 @@ func (a *app) lower(lab sweep.Lab, p config.Point) (run.Step, error) {
 	if err != nil {
 		return run.Step{}, err
 	}
-	return plan.Steps()[0], nil
+	all := plan.Steps()
+	if len(all) == 0 { // fewer photographs than a trial wants are a note, since figures go on without it
+		return run.Step{}, badInputf("--set: %s", strings.Join(plan.Notes, "; "))
+	}
+	return all[0], nil
 }
 
 // varying returns the fields in which a figure's Points differ.
@@ -118,7 +154,7 @@ func (a *app) compute(ctx context.Context, steps []run.Step, keep, asJSON bool) 
 		return err
 	}
 	defer store.Close()
-	records, err := a.sweep(ctx, store, steps, keep)
+	records, err := a.sweep(ctx, store, wanted(steps, keep), keep)
 	if ctx.Err() != nil {
 		return errors.Join(err, context.Cause(ctx))
 	}
@@ -137,6 +173,19 @@ func (a *app) compute(ctx context.Context, steps []run.Step, keep, asJSON bool) 
 		all = append(all, records[i])
 	}
 	return a.printRecords(all, asJSON)
+}
+
+// wanted returns steps and, where models are to be kept, what they start from
+// after them: a sweep does not look for the model behind a stored result, which
+// may have been dropped.
+func wanted(steps []run.Step, keep bool) []run.Step {
+	all := slices.Clone(steps)
+	if keep {
+		for _, s := range steps {
+			all = append(all, chain(s)...)
+		}
+	}
+	return all
 }
 
 // chain returns the Steps that s starts from, the first one first.
