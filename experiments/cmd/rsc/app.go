@@ -121,6 +121,19 @@ func anyToRun(r *run.Runner, steps []run.Step) (bool, error) {
 	return false, err
 }
 
+// suits reports whether the device can compute steps as precisely as they say.
+func (a *app) suits(steps []run.Step) error {
+	for _, s := range steps {
+		for s.Train == nil && len(s.From) > 0 {
+			s = s.From[0]
+		}
+		if a.device == "cpu" && s.Train != nil && s.Train.Precision == "tf32" {
+			return badInputf("--device cpu: precision tf32 is for GPUs; a CPU has float32 and bf16")
+		}
+	}
+	return nil
+}
+
 // jsonFlag gives a listing its --json.
 func jsonFlag(c *cobra.Command, to *bool) { c.Flags().BoolVar(to, "json", false, "print JSON") }
 

@@ -63,7 +63,7 @@ func (a *app) completeModels() cobra.CompletionFunc { return a.completeRuns(1, "
 // fieldValues are the names that fields of --set may have as values.
 var fieldValues = map[string][]string{
 	"dataset": dataset.Names(), "model": slices.Sorted(maps.Keys(nn.Zoo)), "pattern": pattern.Names(),
-	"optimizer": {"adam", "sgd"}, "clip_by": {"value", "norm"}, "precision": {"float32", "bf16"},
+	"optimizer": {"adam", "sgd"}, "clip_by": {"value", "norm"}, "precision": {"float32", "bf16", "tf32"},
 	"measure": train.MeasureNames(), "delete": train.DeletionNames(), "augment": {"true", "false"}, "upstream": {"true", "false"},
 }
 

@@ -49,9 +49,9 @@ func newEval(a *app) *cobra.Command {
 With the ID of a run it measures that run's model; what is not given is as in
 the run's training, and the result is stored as a run of its own.
 
-With a weights file (.pth, .safetensors, .onnx) --set also says what the model
-is and which data it is for (dataset=mnist model=mlp if not given); the values
-are printed only.
+With a weights file (.pth, .safetensors, TensorFlow.js, the initialisers of an
+.onnx) --set also says what the model is and which data it is for (dataset=mnist
+model=mlp if not given); the values are printed only.
 
 Fields of --set: ` + strings.Join(fileKeys, ", ") + `;
 for the run of a model of photographs: ` + strings.Join(trialKeys, ", ") + `.

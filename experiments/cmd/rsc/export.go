@@ -15,6 +15,7 @@ import (
 	"rarespurious/bridge/onnx/ort"
 	"rarespurious/bridge/torch"
 	"rarespurious/bridge/weights"
+	"rarespurious/experiments/atomicfile"
 	"rarespurious/experiments/dataset"
 	"rarespurious/experiments/run"
 	"rarespurious/experiments/scan"
@@ -50,9 +51,9 @@ func newExport(a *app) *cobra.Command {
 		Use:   "export ID FILE",
 		Short: "write a run's model for other programs",
 		Long: `export writes the model of a run as FILE, reads it again, and compares what comes
-back with what was stored: the weights bit by bit, and for ONNX (run by ONNX
-Runtime) and TorchScript (run by libtorch) the logits of test images too. It
-fails if they differ by more than 1e-4.
+back with what was stored: the weights bit by bit (not for TorchScript), and the
+logits of test images, by libtorch for TorchScript and by ONNX Runtime, if it is
+there, for ONNX. It fails if weights differ, or logits by more than 1e-4.
 
 The format is that of the file's ending, or --format:
   .onnx          ONNX, opset 17: input (batch, C, H, W) in [0, 1], output logits;
@@ -154,7 +155,7 @@ func (e *exportCommand) run(ctx context.Context, id, path string) error {
 		if err := onnx.Export(&b, a, m.theta, m.buffers, meta); err != nil {
 			return err
 		}
-		err = os.WriteFile(path, b.Bytes(), 0o666)
+		err = atomicfile.Write(path, b.Bytes())
 	case "torchscript":
 		err = torch.SaveScript(path, a, m.theta, m.buffers)
 	case "pth":

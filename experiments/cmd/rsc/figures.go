@@ -122,8 +122,12 @@ func (a *app) plans(lib *library, lab sweep.Lab, names []string, o figureFlags) 
 			errs = append(errs, err)
 			continue
 		}
+		if err := a.suits(p.Steps()); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		if missing := leftOut(p); missing > 0 && missing == len(p.Panels) {
-			errs = append(errs, badInput{fmt.Errorf("%s: nothing of it can be drawn: %w", path, lib.why())})
+			errs = append(errs, badInputf("%s: nothing of it can be drawn: %s", path, strings.Join(p.Notes, "; ")))
 			continue
 		} else if missing > 0 {
 			a.log.Warn().Str("figure", f.Name).Msgf("%d of %s left out, for want of data", missing, counted(len(p.Panels), "panel"))

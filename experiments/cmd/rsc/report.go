@@ -13,7 +13,7 @@ func newReport(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "report", Short: "write all results as pages for a browser", Args: cobra.NoArgs,
 		Long: `report audits the results folder and writes index.html into it, with every
-figure, its table, and a page for each run. The pages need no network.`,
+figure and its table, and a page for each run into report/. The pages need no network.`,
 		Example: "  rsc report",
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := a.readStore()

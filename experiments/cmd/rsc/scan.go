@@ -72,7 +72,7 @@ func newScan(a *app) *cobra.Command {
 	f.StringSliceVar(&s.patterns, "pattern", nil, "what to look for: "+strings.Join(pattern.Names(), ", ")+" (default: all)")
 	f.StringVar(&s.targets, "target", "all", "classes to report, by label: all, or 0,3")
 	f.StringVar(&s.model, "model", "", "what a weights file is for: mlp, resnet20, …")
-	f.Float64SliceVar(&s.mean, "mean", nil, "mean that an ONNX or TorchScript model wants subtracted: one number, or one per channel")
+	f.Float64SliceVar(&s.mean, "mean", nil, "mean that a model in a file wants subtracted, for weights in place of the data set's: one number, or one per channel")
 	f.Float64SliceVar(&s.std, "std", nil, "standard deviation that it wants divided by")
 	f.StringVar(&s.layout, "layout", "chw", "order of its input: "+strings.Join(scan.Layouts(), ", "))
 	f.StringVar(&s.classes, "classes", "", "its output for each class of the data set, by label: 3,5,0,… (default: in order)")

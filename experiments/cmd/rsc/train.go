@@ -126,7 +126,7 @@ func (a *app) lower(lab sweep.Lab, p config.Point) (run.Step, error) {
 	if len(all) == 0 { // fewer photographs than a trial wants are a note, since figures go on without it
 		return run.Step{}, badInputf("--set: %s", strings.Join(plan.Notes, "; "))
 	}
-	return all[0], nil
+	return all[0], a.suits(all)
 }
 
 // varying returns the fields in which a figure's Points differ.
