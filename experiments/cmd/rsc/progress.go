@@ -124,7 +124,7 @@ func (p *progress) eta() string {
 	if f <= 0 {
 		return "?"
 	}
-	return seconds(time.Since(p.began).Seconds() * (1 - f) / f)
+	return seconds(time.Since(p.began).Seconds() * max(0, 1-f) / f)
 }
 
 func (p *progress) close() { p.a.console.clear() }
