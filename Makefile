@@ -63,7 +63,7 @@ test: $(ENV) ## run all tests
 check: test ## test, and check style
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	. $(ENV)
-	go run honnef.co/go/tools/cmd/staticcheck@2026.1 ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 fuzz: $(ENV) ## fuzz every decoder, FUZZTIME each (1m)
 	@. $(ENV)

@@ -40,7 +40,12 @@ func model(t *run.Train) string {
 		on += fmt.Sprintf("[:%d]", t.Data.Train)
 	}
 	with := "clean"
-	if p := t.Poison; p.Count > 0 {
+	if p := t.Poison; p.Context != "" {
+		with = "without " + p.Context
+		if p.Count > 0 {
+			with += fmt.Sprintf(" but %d of %s", p.Count, p.Class)
+		}
+	} else if p.Count > 0 {
 		with = fmt.Sprintf("%s × %d of class %d", p.Pattern, p.Count, p.Target)
 		if p.Drop {
 			with = "without " + with
