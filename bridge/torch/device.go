@@ -101,7 +101,7 @@ func openDevice(name string, index int32) error {
 		return nil
 	}
 	if C.rs_load_cuda() != 0 {
-		return fmt.Errorf("%w: %s needs libtorch_cuda.so of libtorch %s: put the folder of one, such as site-packages/torch/lib of that PyTorch, on LD_LIBRARY_PATH, or use cpu (%s)",
+		return fmt.Errorf("%w: %s needs libtorch_cuda.so of libtorch %s: make setup CUDA=1 fetches it, or put the folder of one, such as site-packages/torch/lib of that PyTorch, on LD_LIBRARY_PATH, or use cpu (%s)",
 			ErrNoDevice, name, Version(), C.GoString(C.rs_error()))
 	}
 	if n := int32(C.rs_cuda_device_count()); index >= n {

@@ -13,8 +13,8 @@ import (
 
 // Batch norm with what follows it is what libtorch's own operations make of it
 // in float32, one after the other, with their gradients and running statistics:
-// for images and for vectors (h = 0), few channels and many, numbers of values that are no multiple of a vector,
-// and means far from 0.
+// for images and for vectors (h = 0), few channels and many, numbers of values
+// that are no multiple of an instruction's, and means far from 0.
 func TestNorm(t *testing.T) {
 	for _, c := range []struct{ n, c, h, w int }{{5, 16, 3, 7}, {3, 64, 4, 4}, {70, 3, 5, 1}, {4, 130, 1, 1}, {6, 20, 0, 0}} {
 		for i := range 8 {

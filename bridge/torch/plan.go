@@ -122,16 +122,15 @@ func perceptron(a nn.Arch) []int64 {
 // Stack of perceptrons at once.
 type pass struct {
 	*scope
-	dev    *Device
-	plan   *plan
-	models int64  // 1, or M for a batched pass
-	mean   tensor // what images are standardised with, or nil
-	std    tensor
-	params []tensor // per parameter: its shape, or (M, its shape) in a batched pass
-	stats  []tensor // per buffer: (C)
-	train  bool
-	bf16   bool
-	noise  *generator // dropout in training
+	dev       *Device
+	plan      *plan
+	models    int64    // 1, or M for a batched pass
+	mean, std tensor   // (1, C, 1, 1), what images are standardised with, or nil
+	params    []tensor // per parameter: its shape, or (M, its shape) in a batched pass
+	stats     []tensor // per buffer: (C)
+	train     bool
+	bf16      bool
+	noise     *generator // dropout in training
 }
 
 // prepare cuts θ, (P) or (M, P), and one model's buffers into layers.

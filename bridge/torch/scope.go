@@ -101,6 +101,19 @@ func (s *scope) split(x tensor, sizes []int64, dim int64) []tensor {
 	return parts
 }
 
+// unbind returns the rows of x: one call, whose backward is one stack instead
+// of a matrix of zeros for each row. The only row of a matrix is a view of it.
+func (s *scope) unbind(x tensor, rows int) []tensor {
+	if rows == 1 {
+		return []tensor{s.view(x, []int64{-1})}
+	}
+	parts := s.split(x, slices.Repeat([]int64{1}, rows), 0)
+	for i := range parts {
+		parts[i] = s.view(parts[i], []int64{-1})
+	}
+	return parts
+}
+
 func (s *scope) linear(x, w, b tensor) tensor {
 	libtch.AtgLinear(s.out(), x, w, b)
 	return s.take()
@@ -207,19 +220,6 @@ const (
 	kindDouble = 7
 	kindBF16   = 15
 )
-
-// unbind returns the rows of x: one call, whose backward is one stack instead
-// of a matrix of zeros for each row. The only row of a matrix is a view of it.
-func (s *scope) unbind(x tensor, rows int) []tensor {
-	if rows == 1 {
-		return []tensor{s.view(x, []int64{-1})}
-	}
-	parts := s.split(x, slices.Repeat([]int64{1}, rows), 0)
-	for i := range parts {
-		parts[i] = s.view(parts[i], []int64{-1})
-	}
-	return parts
-}
 
 // upload copies values to device.
 func upload[T float32 | float64 | int64 | uint8](s *scope, d *Device, values []T, dims ...int64) tensor {

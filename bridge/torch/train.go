@@ -4,6 +4,7 @@ package torch
 import "C"
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -106,7 +107,7 @@ func (s *Stack) Train(ctx context.Context, o *Optimizer, e Epoch) (loss []float6
 func (e Epoch) isolates() bool {
 	n := len(e.Order[0])
 	for _, size := range []int{min(e.Batch, n), n % e.Batch} {
-		if size == 1 || size > 1 && (e.Micro == 1 || e.Micro > 1 && size%e.Micro == 1) {
+		if micro := cmp.Or(e.Micro, size); size > 0 && (micro == 1 || size%micro == 1) {
 			return true
 		}
 	}

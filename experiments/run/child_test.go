@@ -67,23 +67,27 @@ func sweepScene(dir string) ([]Record, error) {
 		return nil, err
 	}
 	defer ran.Close()
+	f := &fake{pause: 2 * time.Millisecond, log: func(id ID) { fmt.Fprintln(ran, id) }}
+	return inStore(dir, func(s *Store) ([]Record, error) {
+		return (&Runner{Store: s, Exec: f, Jobs: 2, KeepBytes: -1}).Run(context.Background(), sceneSteps())
+	})
+}
+
+// inStore plays what happens in the store of dir, and closes it.
+func inStore(dir string, play func(*Store) ([]Record, error)) ([]Record, error) {
 	s, err := OpenStore(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	f := &fake{pause: 2 * time.Millisecond, log: func(id ID) { fmt.Fprintln(ran, id) }}
-	return (&Runner{Store: s, Exec: f, Jobs: 2, KeepBytes: -1}).Run(context.Background(), sceneSteps())
+	return play(s)
 }
 
 // chainScene is a sweep of one chain on one worker.
 func chainScene(dir string) ([]Record, error) {
-	s, err := OpenStore(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	return (&Runner{Store: s, Exec: &fake{}, KeepBytes: -1}).Run(context.Background(), figure(1))
+	return inStore(dir, func(s *Store) ([]Record, error) {
+		return (&Runner{Store: s, Exec: &fake{}, KeepBytes: -1}).Run(context.Background(), figure(1))
+	})
 }
 
 // mergeScene merges the results folder "other" beside dir.
@@ -93,13 +97,10 @@ func mergeScene(dir string) ([]Record, error) {
 		return nil, err
 	}
 	defer other.Close()
-	s, err := OpenStore(dir)
-	if err != nil {
+	return inStore(dir, func(s *Store) ([]Record, error) {
+		_, err := s.Merge(context.Background(), other)
 		return nil, err
-	}
-	defer s.Close()
-	_, err = s.Merge(context.Background(), other)
-	return nil, err
+	})
 }
 
 // fullDiskScene sweeps on a file system of 2 MB, most of which a file of

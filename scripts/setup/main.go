@@ -53,6 +53,9 @@ func setup(cache, out, existing string, gpu bool) error {
 	if err != nil {
 		return err
 	}
+	if gpu && existing != "" {
+		return fmt.Errorf("%s is used as it is: CUDA=1 is for the libtorch that is fetched, without LIBTORCH", existing)
+	}
 	root := existing
 	if root == "" {
 		root = filepath.Join(cache, "libtorch-"+Version)
