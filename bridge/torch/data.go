@@ -4,6 +4,7 @@ package torch
 import "C"
 
 import (
+	"bytes"
 	"fmt"
 	"unsafe"
 
@@ -23,6 +24,7 @@ type Data struct {
 	labels []int64 // N + K, on the host: batches are small and losses need them there
 	shared bool    // base belongs to another Data
 	photos *photos // instead of base and extra: images of different sizes
+	lit    float64 // share of base's pixels that are not 0
 }
 
 // NewData copies images to d. pixels has len(labels)·shape.Len() elements,
@@ -45,7 +47,17 @@ func newData[T uint8 | float32](d *Device, shape nn.Shape, pixels []T, labels []
 	defer s.end()
 	n := len(labels)
 	base := upload(s, d, pixels, int64(n), int64(shape.C), int64(shape.H), int64(shape.W))
-	return &Data{shape: shape, n: n, base: s.keep(base), labels: widen(labels)}, nil
+	return &Data{shape: shape, n: n, base: s.keep(base), labels: widen(labels), lit: lit(pixels)}, nil
+}
+
+// lit reports the share of pixels that are not 0. Images that are not bytes are
+// not of the kind that is mostly dark.
+func lit[T uint8 | float32](pixels []T) float64 {
+	b, ok := any(pixels).([]uint8)
+	if !ok {
+		return 1
+	}
+	return 1 - float64(bytes.Count(b, []byte{0}))/float64(len(b))
 }
 
 func widen(labels []uint8) []int64 {
@@ -67,7 +79,7 @@ func (t *Data) Overlay(d *Device, pixels []float32, labels []uint8) (o *Data, er
 	if len(pixels) != len(labels)*t.shape.Len() {
 		return nil, fmt.Errorf("torch: %d pixels are not %d images of %v", len(pixels), len(labels), t.shape)
 	}
-	o = &Data{shape: t.shape, n: t.n, base: t.base, labels: t.labels, shared: true}
+	o = &Data{shape: t.shape, n: t.n, base: t.base, labels: t.labels, lit: t.lit, shared: true}
 	if len(labels) == 0 {
 		return o, nil
 	}
@@ -105,7 +117,7 @@ func (t *Data) images() C.rs_images {
 	if t.base == nil {
 		panic("torch: use of a closed Data")
 	}
-	return C.rs_images{base: C.rs_tensor(unsafe.Pointer(t.base)), extra: C.rs_tensor(unsafe.Pointer(t.extra))}
+	return C.rs_images{base: C.rs_tensor(unsafe.Pointer(t.base)), extra: C.rs_tensor(unsafe.Pointer(t.extra)), lit: C.double(t.lit)}
 }
 
 // gather returns the images of the given rows as float32 (n, C, H, W). shifts

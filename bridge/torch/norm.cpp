@@ -1,13 +1,13 @@
 #include "norm.h"
 
 #include "guard.h"
+#include "kernel.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
 #include <vector>
 
@@ -16,37 +16,9 @@
 // fifth of a ResNet's training time. Here two passes forward and two backward
 // do all of it.
 
-// Loops are compiled for several instruction sets, and the processor's own is
-// taken when the program starts.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
-#define INLINE inline __attribute__((always_inline))
-
 using at::Tensor;
 
 namespace {
-
-struct bf16 {
-  uint16_t bits;
-};
-
-INLINE float load(const float* p) { return *p; }
-INLINE float load(const bf16* p) {
-  const uint32_t u = uint32_t(p->bits) << 16;
-  float f;
-  std::memcpy(&f, &u, 4);
-  return f;
-}
-INLINE void store(float* p, float v) { *p = v; }
-INLINE void store(bf16* p, float v) {  // to the nearest, ties to even
-  uint32_t u;
-  std::memcpy(&u, &v, 4);
-  const uint32_t rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-  p->bits = uint16_t(v != v ? 0x7fc0 : rounded);
-}
 
 // Images as rows of channels, several rows side by side so that a line fills
 // vector registers also where channels are few. What is left over is a last line
@@ -205,15 +177,6 @@ Shape shape(const Tensor& x) { return {x.size(0) * x.size(2) * x.size(3), x.size
 template <typename T>
 T* data(const Tensor& t) {
   return t.defined() ? static_cast<T*>(t.data_ptr()) : nullptr;
-}
-
-template <typename F>
-void by_type(const Tensor& x, F f) {
-  if (x.scalar_type() == at::kFloat) {
-    f(static_cast<float*>(nullptr));
-  } else {
-    f(static_cast<bf16*>(nullptr));
-  }
 }
 
 struct Norm : torch::autograd::Function<Norm> {

@@ -183,6 +183,9 @@ func (f *pass) apply(nodes []node, x tensor) tensor {
 		relu := len(nodes) > 0 && nodes[0].Op == nn.ReLU
 		used := []tensor{x}
 		switch {
+		case n.Op == nn.Conv && len(nodes) > 0 && nodes[0].Op == nn.MaxPool && f.poolsSparsely(n):
+			x = f.convPool(n, &nodes[0], x)
+			nodes, n = nodes[1:], &nodes[0]
 		case n.Op == nn.BatchNorm && f.fuses():
 			x = f.norm(n, x, nil, relu)
 			if relu {

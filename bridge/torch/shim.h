@@ -39,6 +39,7 @@ int rs_dot(double* out, rs_tensor x, rs_tensor y);
 typedef struct {
   rs_tensor base;   // (N, C, H, W), uint8 in 0..255 or float32
   rs_tensor extra;  // (K, C, H, W) float32: rows N.. of the index; may be NULL
+  double lit;       // share of base's pixels that are not 0
 } rs_images;
 
 // Makes *out (n, C, H, W) float32, images order[0..n): uint8 pixels are divided
