@@ -1,7 +1,7 @@
 #include "shim.h"
 
 #include "guard.h"
-#include "sparse.h"
+#include "internal.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -11,8 +11,6 @@
 #include <malloc.h>
 #include <torch/headeronly/version.h>
 
-#include <cmath>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -22,7 +20,6 @@ thread_local std::string rs_last_error;
 
 namespace {
 
-Tensor& tensor(rs_tensor t) { return *static_cast<Tensor*>(t); }
 rs_tensor give(Tensor t) { return new Tensor(std::move(t)); }
 
 // Copies host to a device. From pinned memory the copy does not wait for the
@@ -30,56 +27,6 @@ rs_tensor give(Tensor t) { return new Tensor(std::move(t)); }
 Tensor copied(const Tensor& host, at::Device device) {
   if (device.is_cuda()) return host.pin_memory().to(device, /*non_blocking=*/true);
   return host.to(device, /*non_blocking=*/false, /*copy=*/true);
-}
-
-// ---- images -----------------------------------------------------------------
-
-struct Plane {  // one image in memory, as float or as bytes
-  const uint8_t* bytes = nullptr;
-  const float* floats = nullptr;
-};
-
-Plane plane(const rs_images& images, int64_t row) {
-  const Tensor& base = tensor(images.base);
-  const int64_t size = base.numel() / base.size(0);
-  Plane p;
-  if (row >= base.size(0)) {
-    p.floats = tensor(images.extra).const_data_ptr<float>() + (row - base.size(0)) * size;
-  } else if (base.scalar_type() == at::kByte) {
-    p.bytes = base.const_data_ptr<uint8_t>() + row * size;
-  } else {
-    p.floats = base.const_data_ptr<float>() + row * size;
-  }
-  return p;
-}
-
-// Calls f(i, image order[i]) for each of a batch's images. They lie anywhere in
-// memory, so one that comes soon is asked for before.
-template <typename F>
-void each_plane(const rs_images& images, const int64_t* order, int64_t n, F f) {
-  const int64_t size = tensor(images.base).numel() / tensor(images.base).size(0);
-  for (int64_t i = 0; i < n; i++) {
-    if (i + 4 < n) {
-      const Plane p = plane(images, order[i + 4]);
-      const char* at = p.bytes ? reinterpret_cast<const char*>(p.bytes) : reinterpret_cast<const char*>(p.floats);
-      for (int64_t b = 0; b < (p.bytes ? size : 4 * size); b += 64) __builtin_prefetch(at + b);
-    }
-    f(i, plane(images, order[i]));
-  }
-}
-
-void copy_plane(float* out, Plane p, int64_t size) {
-  if (p.floats) {
-    std::copy(p.floats, p.floats + size, out);
-    return;
-  }
-  for (int64_t i = 0; i < size; i++) out[i] = float(p.bytes[i]) / 255.0f;
-}
-
-void check_order(const rs_images& images, const int64_t* order, int64_t n) {
-  const int64_t rows = tensor(images.base).size(0) + (images.extra ? tensor(images.extra).size(0) : 0);
-  for (int64_t i = 0; i < n; i++)
-    TORCH_CHECK(order[i] >= 0 && order[i] < rows, "image ", order[i], " of ", rows);
 }
 
 // Gathers on the CPU: one pass over the pixels, whatever is asked.
@@ -146,34 +93,27 @@ Tensor gather_any(const rs_images& images, const int64_t* order, int64_t n, cons
   return x.contiguous(channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
 }
 
-// ---- updates ----------------------------------------------------------------
+}  // namespace
 
-// Updates parts of one flat vector; state_step holds the number of updates.
 void update(at::TensorList theta, at::TensorList grad, at::TensorList m, at::TensorList v,
-            const Tensor& state_step, const rs_hyper& h) {
+            const Tensor& step, const rs_hyper& h) {
   if (h.sgd) {
     if (h.momentum == 0) m = {};  // no buffers, or _fused_sgd_ refuses
     at::_fused_sgd_(theta, grad, m, h.weight_decay, h.momentum, h.lr, /*dampening=*/0,
                     /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
     return;
   }
-  std::vector<Tensor> steps(theta.size(), state_step);
+  std::vector<Tensor> steps(theta.size(), step);
   at::_fused_adam_(theta, grad, m, v, {}, steps, h.lr, h.beta1, h.beta2, h.weight_decay, h.eps,
                    /*amsgrad=*/false, /*maximize=*/false);
 }
 
-void clip_norm(const Tensor& grad, double limit) {
-  // As torch.nn.utils.clip_grad_norm_ does it, 1e-6 included.
-  Tensor factor = (limit / (grad.norm() + 1e-6)).clamp_max(1.0);
-  const_cast<Tensor&>(grad).mul_(factor);
-}
-
 void clip(const Tensor& grad, const rs_hyper& h) {
-  if (h.clip_value > 0) const_cast<Tensor&>(grad).clamp_(-h.clip_value, h.clip_value);
-  if (h.clip_norm > 0) clip_norm(grad, h.clip_norm);
+  Tensor& g = const_cast<Tensor&>(grad);
+  if (h.clip_value > 0) g.clamp_(-h.clip_value, h.clip_value);
+  // As torch.nn.utils.clip_grad_norm_ does it, 1e-6 included.
+  if (h.clip_norm > 0) g.mul_((h.clip_norm / (g.norm() + 1e-6)).clamp_max(1.0));
 }
-
-}  // namespace
 
 const char* rs_error(void) { return rs_last_error.c_str(); }
 const char* rs_version(void) { return TORCH_VERSION; }
@@ -311,251 +251,5 @@ int rs_update(rs_tensor theta, rs_tensor grad, rs_tensor m, rs_tensor v, int64_t
     clip(tensor(grad), hyper);
     Tensor count = at::full({}, double(step), tensor(theta).options());
     update({tensor(theta)}, {tensor(grad)}, {tensor(m)}, {tensor(v)}, count, hyper);
-  });
-}
-
-// ---- a multilayer perceptron, written out -------------------------------------
-
-namespace {
-
-// A batch of images by their lit pixels, and what a layer's products with them
-// are summed in, (batch, out) float32.
-struct Lit {
-  sparse::Matrix by_image, by_pixel;
-  Tensor sums;
-};
-
-// A layer's views into the flat vectors, and what its products read and write.
-// Products are of one type, float32 or bfloat16; where a tensor has that type
-// already, its copy for the products is the tensor itself.
-struct Layer {
-  Tensor w, b;    // (out, in), or (in, out) of a first layer on sparse images; (out)
-  Tensor gw, gb;  // gradients
-  Tensor mw, mb, vw, vb;
-  Tensor low_w, low_b, low_gw;  // w, b and gw as the products have them
-  Tensor in, din;               // (batch, in): the input and its gradient; the first layer has no din
-  Tensor out, dout;             // (batch, out)
-  Lit* lit = nullptr;           // in place of in, if this is a first layer on sparse images
-};
-
-// A perceptron's widths, and how its products are taken.
-struct Net {
-  const int64_t* dims;
-  int layers;
-  bool bf16, sparse;
-
-  // The last layer, whose products are a few per cent of the work, stays
-  // float32: logits are not rounded.
-  at::ScalarType type(int l) const { return bf16 && l + 1 < layers ? at::kBFloat16 : at::kFloat; }
-};
-
-std::vector<Layer> cut(const Tensor& theta, const Tensor& grad, const Tensor& m, const Tensor& v,
-                       const Net& shape, int64_t batch, Lit* lit) {
-  const auto [dims, layers, bf16, sparse] = shape;
-  std::vector<Layer> net(layers);
-  int64_t at = 0;
-  for (int l = 0; l < layers; l++) {
-    const int64_t in = dims[l], width = dims[l + 1];
-    const auto type = shape.type(l);
-    const int64_t rows = sparse && l == 0 ? in : width;
-    auto matrix = [&](const Tensor& t) { return t.narrow(0, at, in * width).view({rows, in * width / rows}); };
-    auto vector = [&](const Tensor& t) { return t.narrow(0, at + in * width, width); };
-    auto low = [&](const Tensor& t) { return type == at::kFloat ? t : at::empty_like(t, type); };
-    auto fresh = [&](int64_t columns) { return at::empty({batch, columns}, theta.options().dtype(type)); };
-    Layer& n = net[l];
-    n = Layer{matrix(theta), vector(theta), matrix(grad), vector(grad), matrix(m), vector(m), matrix(v), vector(v)};
-    n.low_w = low(n.w), n.low_b = low(n.b), n.low_gw = low(n.gw);
-    n.out = fresh(width);
-    n.dout = l + 1 < layers ? fresh(width) : n.out;  // logits become their gradient in place
-    if (l == 0) {
-      if (sparse) {
-        n.lit = lit;
-        lit->sums = type == at::kFloat ? n.out : at::empty({batch, width}, theta.options());
-      } else {
-        n.in = fresh(in);
-      }
-    } else if (net[l - 1].out.scalar_type() == type) {
-      n.in = net[l - 1].out, n.din = net[l - 1].dout;
-    } else {
-      n.in = fresh(in), n.din = fresh(in);
-    }
-    at += in * width + width;
-  }
-  TORCH_CHECK(at == theta.numel(), "widths give ", at, " parameters, theta has ", theta.numel());
-  return net;
-}
-
-// Sets to to from, in to's type, unless they are one tensor.
-void convert(const Tensor& from, Tensor& to) {
-  if (!to.is_same(from)) to.copy_(from);
-}
-
-// Below this share of lit pixels, going from one to the next is faster than a
-// product with all of them. Measured: MNIST has .19, Fashion-MNIST .50.
-constexpr double sparse_below = 0.3;
-
-// What pixels stand for, as float32 and as bfloat16.
-struct Pixels {
-  float exact[256], rounded[256];
-  Pixels() {
-    for (int b = 0; b < 256; b++) {
-      exact[b] = float(b) / 255.0f;
-      rounded[b] = at::BFloat16(exact[b]);
-    }
-  }
-};
-
-// Makes m the images by their lit pixels, rounded to bfloat16 if asked.
-void collect(sparse::Matrix& m, const rs_images& images, const int64_t* order, int64_t n, int64_t pixels, bool bf16) {
-  static const Pixels table;
-  const float* const value = bf16 ? table.rounded : table.exact;
-  m.reset(n, pixels);
-  each_plane(images, order, n, [&](int64_t, Plane p) {
-    sparse::Entry* e = m.next();
-    for (int64_t j = 0; j < pixels; j += 8) {
-      const int64_t end = std::min(j + 8, pixels);
-      uint64_t eight = 1;
-      if (p.bytes && end == j + 8) std::memcpy(&eight, p.bytes + j, 8);
-      if (eight == 0) continue;  // most are dark
-      for (int64_t at = j; at < end; at++) {
-        const float v = p.bytes ? value[p.bytes[at]] : bf16 ? float(at::BFloat16(p.floats[at])) : p.floats[at];
-        *e = {int32_t(at), v};
-        e += v != 0;
-      }
-    }
-    m.close(e);
-  });
-}
-
-// y = m·x + start, where x is float32 or bfloat16; see sparse::product.
-void product(const sparse::Matrix& m, const Tensor& x, const float* start, Tensor& y) {
-  by_type(x, [&](auto* of) {
-    using T = std::remove_pointer_t<decltype(of)>;
-    const sparse::Dense<const T> rows{static_cast<const T*>(x.const_data_ptr()), x.size(1)};
-    sparse::product(m, rows, x.size(1), {start, 0}, {y.mutable_data_ptr<float>(), y.size(1)});
-  });
-}
-
-// out = in·wᵀ + b
-void forward(Layer& n) {
-  convert(n.w, n.low_w);
-  if (n.lit) {
-    product(n.lit->by_image, n.low_w, n.b.const_data_ptr<float>(), n.lit->sums);
-    convert(n.lit->sums, n.out);
-    return;
-  }
-  convert(n.b, n.low_b);
-  at::addmm_out(n.out, n.low_b, n.in, n.low_w.t());
-}
-
-// gw = doutᵀ·in, and gb
-void gradient(Layer& n) {
-  if (n.lit) {
-    n.lit->by_pixel.transpose(n.lit->by_image, n.w.size(0));
-    product(n.lit->by_pixel, n.dout, nullptr, n.gw);
-  } else {
-    at::mm_out(n.low_gw, n.dout.t(), n.in);
-    convert(n.low_gw, n.gw);
-  }
-  at::sum_out(n.gb, n.dout, {0}, /*keepdim=*/false, at::kFloat);
-}
-
-// Turns a matrix of so many rows, the first part of a flat vector, over.
-void transpose_first(const Tensor& flat, int64_t rows, int64_t columns) {
-  Tensor first = flat.narrow(0, 0, rows * columns);
-  first.copy_(first.view({rows, columns}).t().reshape({-1}));
-}
-
-// Turns logits z (n, k) into the gradient of the mean cross entropy, in place,
-// and returns the sum of the losses.
-double softmax_cross_entropy(Tensor& z, const int64_t* labels, const int64_t* order) {
-  const int64_t n = z.size(0), k = z.size(1);
-  float* row = z.mutable_data_ptr<float>();
-  double loss = 0;
-  for (int64_t i = 0; i < n; i++, row += k) {
-    const int64_t y = labels[order[i]];
-    float top = row[0], sum = 0;
-    for (int64_t j = 1; j < k; j++) top = std::max(top, row[j]);
-    const float of_label = row[y] - top;
-    for (int64_t j = 0; j < k; j++) sum += row[j] = std::exp(row[j] - top);
-    loss += std::log(sum) - of_label;
-    for (int64_t j = 0; j < k; j++) row[j] = (row[j] / sum - (j == y)) / float(n);
-  }
-  return loss;
-}
-
-}  // namespace
-
-int rs_mlp_epoch(rs_tensor theta, rs_tensor m, rs_tensor v, int64_t* step, const int64_t* dims,
-                 int layers, rs_images images, const int64_t* labels, const int64_t* order,
-                 int64_t n, int64_t batch, rs_hyper hyper, uint64_t seed, int bf16, double* loss) {
-  return guarded([&] {
-    check_order(images, order, n);
-    const bool dark = images.lit < sparse_below && dims[1] % 32 == 0 && hyper.noise == 0;
-    const Net shape{dims, layers, bf16 != 0, dark && (!bf16 || sparse::multiplies_bf16())};
-    Tensor grad = at::empty_like(tensor(theta));
-    std::vector<Layer> net;
-    Tensor x, noise;
-    Lit lit;
-    at::Generator generator = at::detail::createCPUGenerator(seed);
-    Tensor count = at::zeros({}, grad.options());
-    // A lit pixel's weights must lie together.
-    auto turn = [&](int64_t rows, int64_t columns) {
-      if (!shape.sparse) return;
-      for (const Tensor& t : {tensor(theta), tensor(m), tensor(v)}) transpose_first(t, rows, columns);
-    };
-    turn(dims[1], dims[0]);
-
-    double total = 0;
-    for (int64_t start = 0; start < n; start += batch) {
-      const int64_t size = std::min(batch, n - start);
-      if (start == 0 || size < batch) {  // the first batch and the last
-        net = cut(tensor(theta), grad, tensor(m), tensor(v), shape, size, &lit);
-        x = net[0].in;
-        if (!shape.sparse && shape.type(0) != at::kFloat) x = at::empty({size, dims[0]}, grad.options());
-        noise = hyper.noise > 0 ? at::empty_like(x) : Tensor();
-      }
-      if (shape.sparse) {
-        collect(lit.by_image, images, order + start, size, dims[0], shape.type(0) != at::kFloat);
-      } else {
-        float* row = x.mutable_data_ptr<float>();
-        each_plane(images, order + start, size,
-                   [&](int64_t i, Plane p) { copy_plane(row + i * dims[0], p, dims[0]); });
-        if (noise.defined()) x.add_(noise.normal_(0, hyper.noise, generator));
-        convert(x, net[0].in);
-      }
-
-      for (int l = 0; l < layers; l++) {
-        if (l > 0) convert(net[l - 1].out, net[l].in);
-        forward(net[l]);
-        if (l + 1 < layers) net[l].out.relu_();
-      }
-
-      total += softmax_cross_entropy(net[layers - 1].out, labels, order + start);
-      count.fill_(double(++*step));
-      for (int l = layers - 1; l >= 0; l--) {
-        gradient(net[l]);
-        if (l > 0) {
-          Layer& below = net[l - 1];
-          at::mm_out(net[l].din, net[l].dout, net[l].low_w);
-          convert(net[l].din, below.dout);
-          at::threshold_backward_out(below.dout, below.dout, below.out, 0);
-        }
-        if (hyper.clip_norm > 0) continue;  // needs the whole gradient first
-        // Updated here, the layer's gradient is still in the cache.
-        if (hyper.clip_value > 0) {
-          net[l].gw.clamp_(-hyper.clip_value, hyper.clip_value);
-          net[l].gb.clamp_(-hyper.clip_value, hyper.clip_value);
-        }
-        update({net[l].w, net[l].b}, {net[l].gw, net[l].gb}, {net[l].mw, net[l].mb},
-               {net[l].vw, net[l].vb}, count, hyper);
-      }
-      if (hyper.clip_norm > 0) {
-        clip(grad, hyper);
-        update({tensor(theta)}, {grad}, {tensor(m)}, {tensor(v)}, count, hyper);
-      }
-    }
-    turn(dims[0], dims[1]);
-    *loss = total / double(n);
   });
 }

@@ -41,39 +41,56 @@ typedef float Lane __attribute__((vector_size(64), aligned(4), may_alias));
 INLINE const Lane& lane(const float* p) { return *reinterpret_cast<const Lane*>(p); }
 INLINE Lane& lane(float* p) { return *reinterpret_cast<Lane*>(p); }
 
-// Takes a part of a row, whose sums stay in registers: 32 N numbers of y.
+// Takes a part of a row of a product, whose sums stay in registers.
 template <typename T>
 using Part = void(const Entry* e, const Entry* end, Dense<const T> x, const float* start, float* y);
 
+// N lanes of it.
 template <int N>
-INLINE void part(const Entry* e, const Entry* end, Dense<const float> x, const float* start, float* y) {
-  Lane sum[2 * N];
-  UNROLL for (int j = 0; j < 2 * N; j++) sum[j] = Lane{};
+INLINE void lanes(const Entry* e, const Entry* end, Dense<const float> x, const float* start, float* y) {
+  Lane sum[N];
+  UNROLL for (int j = 0; j < N; j++) sum[j] = Lane{};
   for (; e < end; e++) {
     const float* from = x.data + e->column * x.stride;
-    UNROLL for (int j = 0; j < 2 * N; j++) sum[j] += e->value * lane(from + 16 * j);
+    UNROLL for (int j = 0; j < N; j++) sum[j] += e->value * lane(from + 16 * j);
   }
   if (start) {
-    UNROLL for (int j = 0; j < 2 * N; j++) sum[j] += lane(start + 16 * j);
+    UNROLL for (int j = 0; j < N; j++) sum[j] += lane(start + 16 * j);
   }
-  UNROLL for (int j = 0; j < 2 * N; j++) lane(y + 16 * j) = sum[j];
+  UNROLL for (int j = 0; j < N; j++) lane(y + 16 * j) = sum[j];
 }
 
-#define PART(name, N)                                                                                             \
+#define LANES(name, N)                                                                                            \
   FOR_EACH_CPU void name(const Entry* e, const Entry* end, Dense<const float> x, const float* start, float* y) {  \
-    part<N>(e, end, x, start, y);                                                                                 \
+    lanes<N>(e, end, x, start, y);                                                                                \
   }
-PART(eight, 8)
-PART(three, 3)
-PART(one, 1)
-#undef PART
+LANES(lanes16, 16)
+LANES(lanes6, 6)
+LANES(lanes1, 1)
+#undef LANES
+
+FOR_EACH_CPU float inner_of(const float* x, const float* y, int64_t width) {
+  Lane even{}, odd{};  // two sums, so that one is not waited for
+  int64_t j = 0;
+  for (; j + 32 <= width; j += 32) {
+    even += lane(x + j) * lane(y + j);
+    odd += lane(x + j + 16) * lane(y + j + 16);
+  }
+  if (j < width) even += lane(x + j) * lane(y + j);
+  even += odd;
+  float four[4];
+  UNROLL for (int i = 0; i < 4; i++) four[i] = (even[i] + even[i + 4]) + (even[i + 8] + even[i + 12]);
+  return (four[0] + four[1]) + (four[2] + four[3]);
+}
 
 #ifdef HAS_BF16_CPU
-// The same for bfloat16, by an instruction that multiplies pairs of them and adds
-// up both products: it takes two entries, whose rows of x are interleaved before.
+#define BF16_CPU __attribute__((target("avx512f,avx512bw,avx512bf16")))
+
+// N times 32 numbers of a part, by an instruction that multiplies pairs of
+// bfloat16 and adds up both products: it takes two entries, whose rows of x are
+// interleaved before.
 template <int N>
-__attribute__((target("avx512f,avx512bw,avx512bf16"))) void pairs(const Entry* e, const Entry* end, Dense<const bf16> x,
-                                                                  const float* start, float* y) {
+BF16_CPU void pairs(const Entry* e, const Entry* end, Dense<const bf16> x, const float* start, float* y) {
   __m512 low[N], high[N];  // sums of the first, third, … and of the other fours of numbers
   UNROLL for (int j = 0; j < N; j++) low[j] = high[j] = _mm512_setzero_ps();
   for (; e < end; e += 2) {
@@ -101,43 +118,66 @@ __attribute__((target("avx512f,avx512bw,avx512bf16"))) void pairs(const Entry* e
     _mm512_storeu_ps(y + 32 * j + 16, two);
   }
 }
+
+BF16_CPU float inner_of(const bf16* x, const bf16* y, int64_t width) {
+  __m512 sum = _mm512_setzero_ps();
+  for (int64_t j = 0; j < width; j += 32)
+    sum = _mm512_dpbf16_ps(sum, (__m512bh)_mm512_loadu_si512(x + j), (__m512bh)_mm512_loadu_si512(y + j));
+  return _mm512_reduce_add_ps(sum);
+}
 #endif
 
+// Cuts rows into parts of a large, a middle and a small number of units.
 template <typename T>
-void each_part(const Matrix& m, Dense<const T> x, int64_t width, Dense<const float> start, Dense<float> y,
-               Part<T>* of_eight, Part<T>* of_three, Part<T>* of_one) {
+struct Cut {
+  int64_t unit, large, middle;
+  Part<T>*of_large, *of_middle, *of_one;
+};
+
+template <typename T>
+void each_part(const Cut<T>& cut, const Matrix& m, Dense<const T> x, int64_t width, Dense<const float> start,
+               Dense<float> y) {
   for (int64_t r = 0; r < m.rows(); r++) {
     const Entry *e = m.begin(r), *end = m.end(r);
     if (e == end && start.data == y.data) continue;
     for (int64_t c = 0; c < width;) {
-      const int64_t blocks = (width - c) / 32, n = blocks >= 8 ? 8 : blocks >= 3 ? 3 : 1;
-      Part<T>* const of = n == 8 ? of_eight : n == 3 ? of_three : of_one;
-      of(e, end, {x.data + c, x.stride}, start.data ? start.data + r * start.stride + c : nullptr, y.data + r * y.stride + c);
-      c += 32 * n;
+      const int64_t left = (width - c) / cut.unit;
+      const int64_t n = left >= cut.large ? cut.large : left >= cut.middle ? cut.middle : 1;
+      Part<T>* const part = n == cut.large ? cut.of_large : n == cut.middle ? cut.of_middle : cut.of_one;
+      const float* const from = start.data ? start.data + r * start.stride + c : nullptr;
+      part(e, end, {x.data + c, x.stride}, from, y.data + r * y.stride + c);
+      c += n * cut.unit;
     }
   }
+}
+
+template <typename T>
+void each_inner(Matrix& m, Dense<const T> x, Dense<const T> y, int64_t width) {
+  for (int64_t r = 0; r < m.rows(); r++)
+    for (Entry* e = m.begin(r); e < m.end(r); e++)
+      e->value = inner_of(x.data + r * x.stride, y.data + e->column * y.stride, width);
 }
 
 }  // namespace
 
 void product(const Matrix& m, Dense<const float> x, int64_t width, Dense<const float> start, Dense<float> y) {
-  each_part<float>(m, x, width, start, y, eight, three, one);
+  each_part({16, 16, 6, lanes16, lanes6, lanes1}, m, x, width, start, y);
 }
 
-bool multiplies_bf16() {
+void inner(Matrix& m, Dense<const float> x, Dense<const float> y, int64_t width) { each_inner(m, x, y, width); }
+
 #ifdef HAS_BF16_CPU
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
-}
+bool multiplies_bf16() { return __builtin_cpu_supports("avx512bf16"); }
 
 void product(const Matrix& m, Dense<const bf16> x, int64_t width, Dense<const float> start, Dense<float> y) {
-#ifdef HAS_BF16_CPU
-  each_part<bf16>(m, x, width, start, y, pairs<8>, pairs<3>, pairs<1>);
-#else
-  std::abort();
-#endif
+  each_part({32, 8, 3, pairs<8>, pairs<3>, pairs<1>}, m, x, width, start, y);
 }
+
+void inner(Matrix& m, Dense<const bf16> x, Dense<const bf16> y, int64_t width) { each_inner(m, x, y, width); }
+#else
+bool multiplies_bf16() { return false; }
+void product(const Matrix&, Dense<const bf16>, int64_t, Dense<const float>, Dense<float>) { std::abort(); }
+void inner(Matrix&, Dense<const bf16>, Dense<const bf16>, int64_t) { std::abort(); }
+#endif
 
 }  // namespace sparse

@@ -28,8 +28,10 @@ class Matrix {
   void transpose(const Matrix& m, int64_t columns);
 
   int64_t rows() const { return int64_t(starts.size()) - 1; }
+  int64_t size() const { return starts.back(); }  // number of entries
   const Entry* begin(int64_t row) const { return entries.data() + starts[row]; }
   const Entry* end(int64_t row) const { return entries.data() + starts[row + 1]; }
+  Entry* begin(int64_t row) { return entries.data() + starts[row]; }
 
  private:
   std::vector<int64_t> starts;
@@ -45,13 +47,18 @@ struct Dense {
 
 // Sets row r of y to row r of start, or to 0 if its data is null, plus the sum
 // over m's entries in that row of the entry times the row of x that its column
-// names. Rows are that wide, a multiple of 32. They are taken one after the
+// names. Rows are that wide, a multiple of 16. They are taken one after the
 // other, so start may be y; rows without entries are left alone then.
 void product(const Matrix& m, Dense<const float> x, int64_t width, Dense<const float> start, Dense<float> y);
 
-// The same for x, and entries of m, that are bfloat16, on a processor that
-// multiplies those. Sums are float32.
+// Sets each entry of m to the inner product of the row of x that its row names
+// and the row of y that its column names, both that wide, a multiple of 16.
+void inner(Matrix& m, Dense<const float> x, Dense<const float> y, int64_t width);
+
+// The same for x, y and entries of m that are bfloat16, on a processor that
+// multiplies those; widths are multiples of 32. Sums are float32.
 bool multiplies_bf16();
 void product(const Matrix& m, Dense<const bf16> x, int64_t width, Dense<const float> start, Dense<float> y);
+void inner(Matrix& m, Dense<const bf16> x, Dense<const bf16> y, int64_t width);
 
 }  // namespace sparse

@@ -258,26 +258,58 @@ func darkData(d *torch.Device, n int, in nn.Shape, classes int) *torch.Data {
 	return t
 }
 
+// A perceptron is a network of the tests with images for it. Each makes the
+// written-out step take other products.
+type perceptron struct {
+	name string
+	arch nn.Arch
+	data *torch.Data
+	bias float32 // is added to the first layer's
+}
+
+func perceptrons(d *torch.Device) []perceptron {
+	odd, even := nn.Shape{C: 1, H: 5, W: 7}, nn.Shape{C: 1, H: 4, W: 8}
+	of := func(in nn.Shape, a nn.Arch) nn.Arch {
+		a.In = in
+		return a
+	}
+	return []perceptron{
+		{"all units on", mlp(6, 5, 3), data(d, 20, tiny, 3), 0}, // a last batch of 4
+		// Parts of sums of all lengths; pixels no multiple of the eight that are
+		// skipped at once.
+		{"dark images", of(odd, mlp(384, 32, 3)), darkData(d, 18, odd, 3), 0},
+		{"few units on", of(even, mlp(96, 64, 3)), data(d, 20, even, 3), -0.6},
+		{"dark images, few units on", of(even, mlp(64, 32, 3)), darkData(d, 18, even, 3), -0.1},
+	}
+}
+
+// stack returns a Stack of the network.
+func (p perceptron) stack(d *torch.Device, o torch.StackOptions) *torch.Stack {
+	s := stack(d, p.arch, 1, 1, o)
+	theta, _, err := s.Save()
+	if err != nil {
+		panic(err)
+	}
+	out := p.arch.Layers[1].Out
+	for i := range out {
+		theta[out*p.arch.In.Len()+i] += p.bias
+	}
+	if err := s.Load(theta, nil); err != nil {
+		panic(err)
+	}
+	return s
+}
+
 // The written-out step of a perceptron is autograd's step, also where it skips
-// the pixels that are not lit.
+// pixels that are dark and units that are off.
 func TestWrittenOutStepEqualsAutograd(t *testing.T) {
-	odd := nn.Shape{C: 1, H: 5, W: 7} // no multiple of the eight pixels that are skipped at once
-	wide := mlp(384, 32, 3)           // sums in parts of all lengths
-	wide.In = odd
 	for name, h := range hypers {
 		onCPU(t, func(d *torch.Device) error {
-			for _, c := range []struct {
-				name string
-				arch nn.Arch
-				data *torch.Data
-			}{
-				{"random images", mlp(6, 5, 3), data(d, 20, tiny, 3)}, // a last batch of 4
-				{"dark images", wide, darkData(d, 18, odd, 3)},
-			} {
-				fast, fastLoss := train(t, stack(d, c.arch, 1, 1, torch.StackOptions{}), c.data, 3, h)
-				slow, slowLoss := train(t, stack(d, c.arch, 1, 1, torch.StackOptions{Autograd: true}), c.data, 3, h)
+			for _, p := range perceptrons(d) {
+				fast, fastLoss := train(t, p.stack(d, torch.StackOptions{}), p.data, 3, h)
+				slow, slowLoss := train(t, p.stack(d, torch.StackOptions{Autograd: true}), p.data, 3, h)
 				if dist := distance(fast, slow); dist > 1e-4 || math.Abs(fastLoss[0]-slowLoss[0]) > 1e-5 {
-					t.Errorf("%s, %s: θ differs by %g, loss %g and %g", c.name, name, dist, fastLoss[0], slowLoss[0])
+					t.Errorf("%s, %s: θ differs by %g, loss %g and %g", p.name, name, dist, fastLoss[0], slowLoss[0])
 				}
 			}
 			return nil
