@@ -20,9 +20,8 @@ const (
 	passHessian     = "hessian"
 )
 
-// A Pass is one way in which images pass through a network. An image takes the
-// same time in equal Passes, whatever the network has learnt. The fields are
-// those of a [run.Train].
+// A Pass is one way in which images pass through a network. An image takes about
+// the same time in equal Passes. The fields are those of a [run.Train].
 type Pass struct {
 	Kind      string
 	Arch      nn.Arch
@@ -35,6 +34,10 @@ type Pass struct {
 	Noise     bool   `json:",omitempty"`
 	Augment   bool   `json:",omitempty"`
 	Short     int    `json:",omitempty"`
+	// Of training alone, whose products skip zeros: the images, and how fast it
+	// goes, decide how many there are.
+	Data string  `json:",omitempty"`
+	LR   float64 `json:",omitempty"`
 }
 
 // Key names p for people, with a digest of all of it.
@@ -93,6 +96,9 @@ func (c coster) fit() []Part {
 	p := c.pass(passTrain, t.Batch)
 	p.Micro, p.Precision, p.Loss, p.Optimizer = t.Micro, t.Precision, t.Loss, t.Optimizer
 	p.Noise, p.Augment = t.Noise > 0, t.Augment
+	if t.Data.Short == 0 {
+		p.Data, p.LR = t.Data.Name, t.LR
+	}
 	if t.Clip > 0 {
 		p.ClipBy = cmp.Or(t.ClipBy, "value")
 	}
@@ -215,8 +221,8 @@ func Nominal(t *run.Train) (train, test int) {
 }
 
 // rough is about how many seconds an image takes on one core with AVX512, as
-// seen in training an MLP, a CNN and a ResNet20: 50e9 multiplications a second
-// in products and three quarters of that in convolutions, with bfloat16 operands
+// seen in training a CNN and a ResNet20: 50e9 multiplications a second in
+// products and three quarters of that in convolutions, with bfloat16 operands
 // half as many again; docs/performance.md has the times.
 func (p Pass) rough() float64 {
 	passes := map[string]float64{passTrain: 3, passForward: 1, passGradient: 3, passGaussNewton: 8, passHessian: 8}

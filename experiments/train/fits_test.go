@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rarespurious/bridge/torch"
+	"rarespurious/experiments/dataset"
 	"rarespurious/experiments/run"
 	"rarespurious/nn"
 )
@@ -180,12 +181,12 @@ func TestPaceOfEveryPass(t *testing.T) {
 	for _, kind := range []string{passTrain, passForward, passGradient, passGaussNewton, passHessian} {
 		err := torch.Run("cpu", torch.Options{}, func(d *torch.Device) error {
 			p.Kind = kind
-			b, err := newBench(t.Context(), d, p)
+			b, err := newBench(t.Context(), d, p, dataset.Options{})
 			if err != nil {
 				return err
 			}
 			defer b.close()
-			return b.run(20, 500) // more than there are images
+			return b.run(40, 500) // more than there are images
 		})
 		if err != nil {
 			t.Errorf("%s: %v", kind, err)

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -8,17 +9,19 @@ import (
 	"time"
 
 	"rarespurious/bridge/torch"
+	"rarespurious/experiments/dataset"
 	"rarespurious/experiments/imagefolder"
 	"rarespurious/experiments/run"
 
 	"golang.org/x/sys/unix"
 )
 
-// Pace measures how many seconds an image takes in p, on generated images. It
-// takes about two seconds, more where a few images take longer than that.
+// Pace measures how many seconds an image takes in p, on p's own images if they
+// are here, else on generated ones. It takes about two seconds, more where a few
+// images take longer than that.
 func (e *Executor) Pace(ctx context.Context, p Pass) (seconds float64, err error) {
 	err = torch.Run(e.o.Device, torch.Options{Threads: e.o.Threads}, func(d *torch.Device) error {
-		b, err := newBench(ctx, d, p)
+		b, err := newBench(ctx, d, p, e.o.Data)
 		if err != nil {
 			return fmt.Errorf("train: timing %s: %w", p.Key(), err)
 		}
@@ -96,7 +99,7 @@ func pace(clock func() time.Duration, batch int, run func(batches, images int) e
 	return samples[len(samples)/2], nil
 }
 
-// A bench is a model and generated images to time a Pass with.
+// A bench is a model and images to time a Pass with.
 type bench struct {
 	ctx     context.Context
 	pass    Pass
@@ -111,12 +114,12 @@ type bench struct {
 }
 
 // benchImages is how many images there are, so that they come from memory and
-// not from the cache.
-const benchImages = 4096
+// not from the cache, and are not learnt by heart.
+const benchImages = 16384
 
-func newBench(ctx context.Context, d *torch.Device, p Pass) (b *bench, err error) {
+func newBench(ctx context.Context, d *torch.Device, p Pass, o dataset.Options) (b *bench, err error) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	b = &bench{ctx: ctx, pass: p, hyper: torch.Hyper{LR: 1e-3, SGD: p.Optimizer == "sgd", Momentum: 0.9}}
+	b = &bench{ctx: ctx, pass: p, hyper: torch.Hyper{LR: cmp.Or(p.LR, 1e-3), SGD: p.Optimizer == "sgd", Momentum: 0.9}}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -133,7 +136,7 @@ func newBench(ctx context.Context, d *torch.Device, p Pass) (b *bench, err error
 	if p.Kind == passHessian {
 		b.f.del.Curvature = "hessian"
 	}
-	if b.f.data, err = b.images(d, n, rng); err != nil {
+	if b.f.data, err = b.images(d, n, rng, o); err != nil {
 		return nil, err
 	}
 	if b.stack, err = torch.NewStack(d, p.Arch, 1, torch.StackOptions{BF16: p.Precision == "bf16", Squared: p.Loss == "squared"}); err != nil {
@@ -163,9 +166,22 @@ func newBench(ctx context.Context, d *torch.Device, p Pass) (b *bench, err error
 	return b, err
 }
 
-// images makes n images as p's data set has them.
-func (b *bench) images(d *torch.Device, n int, rng *rand.Rand) (*torch.Data, error) {
+// images returns n images of p's data set, or like those.
+func (b *bench) images(d *torch.Device, n int, rng *rand.Rand, o dataset.Options) (*torch.Data, error) {
 	p := b.pass
+	if p.Augment && p.Short == 0 {
+		b.shifts = make([]uint8, n)
+		for i := range b.shifts {
+			b.shifts[i] = torch.Shift(rng.IntN(9), rng.IntN(9), rng.IntN(2) == 1)
+		}
+	}
+	if p.Data != "" {
+		o.Offline = true
+		set, err := dataset.Open(b.ctx, p.Data, o)
+		if err == nil && set.Shape == p.Arch.In && set.Train.Len() >= n {
+			return torch.NewData(d, set.Shape, set.Train.Images[:n*set.Shape.Len()], set.Train.Labels[:n])
+		}
+	}
 	if p.Short > 0 {
 		photos := greyPhotos{n: n, classes: p.Arch.Classes, h: p.Short, w: p.Short * 4 / 3}
 		photos.pixels = make([]byte, 3*photos.h*photos.w)
@@ -183,12 +199,6 @@ func (b *bench) images(d *torch.Device, n int, rng *rand.Rand) (*torch.Data, err
 	}
 	for i := range labels {
 		labels[i] = uint8(i % p.Arch.Classes)
-	}
-	if p.Augment {
-		b.shifts = make([]uint8, n)
-		for i := range b.shifts {
-			b.shifts[i] = torch.Shift(rng.IntN(9), rng.IntN(9), rng.IntN(2) == 1)
-		}
 	}
 	return torch.NewData(d, p.Arch.In, pixels, labels)
 }
