@@ -1,4 +1,4 @@
-// Products with matrices most of whose entries are 0.
+// Products with matrices most of whose entries are 0, in the calling thread.
 #pragma once
 
 #include "kernel.h"
