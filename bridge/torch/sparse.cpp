@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GNUC__) && __GNUC__ >= 11 && !defined(__clang__)
 #include <immintrin.h>
 #define HAS_BF16_CPU
 #endif
