@@ -39,11 +39,7 @@ func TestConvPool(t *testing.T) {
 					if bf16 {
 						tolerance = 1. / 64 // two roundings
 					}
-					for name, want := range theirs {
-						if got := ours[name]; !near(got, want, tolerance) {
-							t.Errorf("%s is %.5g, want %.5g", name, got[:min(9, len(got))], want[:min(9, len(want))])
-						}
-					}
+					compare(t, ours, theirs, tolerance)
 					return nil
 				})
 				if err != nil {

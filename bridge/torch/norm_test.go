@@ -27,11 +27,7 @@ func TestNorm(t *testing.T) {
 					if bf16 {
 						tolerance = 1. / 128 // the last bit
 					}
-					for name, want := range theirs {
-						if got := ours[name]; !near(got, want, tolerance) {
-							t.Errorf("%s is %.5g, want %.5g", name, got[:min(9, len(got))], want[:min(9, len(want))])
-						}
-					}
+					compare(t, ours, theirs, tolerance)
 					return nil
 				})
 				if err != nil {
@@ -140,6 +136,17 @@ func norm(d *Device, n, c, h, w int, bf16, relu, rest, fused bool) map[string][]
 		read("gradient of what is added", sc.backward(loss, more, true, false), size)
 	}
 	return out
+}
+
+// compare reports every result that is not near the one of the same name that
+// is wanted.
+func compare(t *testing.T, results, wanted map[string][]float32, share float64) {
+	t.Helper()
+	for name, want := range wanted {
+		if got := results[name]; !near(got, want, share) {
+			t.Errorf("%s is %.5g, want %.5g", name, got[:min(9, len(got))], want[:min(9, len(want))])
+		}
+	}
 }
 
 // near reports whether a and b are equal up to a share of b's largest number.

@@ -154,8 +154,11 @@ void each_part(const Cut<T>& cut, const Matrix& m, Dense<const T> x, int64_t wid
 template <typename T>
 void each_inner(Matrix& m, Dense<const T> x, Dense<const T> y, int64_t width) {
   for (int64_t r = 0; r < m.rows(); r++)
-    for (Entry* e = m.begin(r); e < m.end(r); e++)
-      e->value = inner_of(x.data + r * x.stride, y.data + e->column * y.stride, width);
+    for (Entry* e = m.begin(r); e < m.end(r); e++) {
+      T rounded;
+      store(&rounded, inner_of(x.data + r * x.stride, y.data + e->column * y.stride, width));
+      e->value = load(&rounded);
+    }
 }
 
 }  // namespace
