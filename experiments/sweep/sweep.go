@@ -114,6 +114,27 @@ func New(f config.Figure, lab Lab) (*Plan, error) {
 	return p, nil
 }
 
+// LeftOut returns the titles of the panels whose data is not here.
+func (p *Plan) LeftOut() []string {
+	var titles []string
+	for _, panel := range p.Panels {
+		if panel.Missing != "" {
+			titles = append(titles, panel.Title)
+		}
+	}
+	return titles
+}
+
+// LeaveOut leaves the panels with these titles out, as if their data were not
+// here.
+func (p *Plan) LeaveOut(titles []string) {
+	for i, panel := range p.Panels {
+		if slices.Contains(titles, panel.Title) {
+			p.Panels[i] = Panel{Title: panel.Title, Missing: "left out"}
+		}
+	}
+}
+
 // want lowers p if nothing is wrong with it.
 func (c *checker) want(panel string, p config.Point, k kind) (Want, error) {
 	w := Want{Point: p}

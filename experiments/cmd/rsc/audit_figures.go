@@ -154,6 +154,13 @@ func (f *figureAudit) redraw(lib *library, s *run.Store, path string, d drawn, b
 		unchecked("its steps cannot be planned", err)
 		return
 	}
+	for _, title := range p.LeftOut() {
+		if !slices.Contains(d.LeftOut, title) {
+			unchecked("the data of panel "+title+" is not here", nil)
+			return
+		}
+	}
+	p.LeaveOut(d.LeftOut)
 	records, envs, err := f.records(s, p)
 	if err != nil {
 		bad("%v", err)

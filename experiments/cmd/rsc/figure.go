@@ -112,6 +112,7 @@ type drawn struct {
 	Profile      string   `json:"profile"`
 	Set          []string `json:"set,omitempty"`
 	Notes        []string `json:"notes,omitempty"`
+	LeftOut      []string `json:"left_out,omitempty"` // panels whose data was not here
 	// CSVDigest is of the table that belongs to this: another one beside it means
 	// that the drawing was interrupted. It is "" in figures drawn before there
 	// was such a field.
@@ -159,7 +160,7 @@ func (f *figureCommand) write(store *run.Store, p *sweep.Plan, picture sweep.Pic
 		return nil, err
 	}
 	sum := fmt.Sprintf("%x", sha256.Sum256(csv))
-	b, err := json.MarshalIndent(drawn{p.Figure.File, source, p.Figure.Profile, p.Figure.Set, picture.Notes, sum}, "", "  ")
+	b, err := json.MarshalIndent(drawn{p.Figure.File, source, p.Figure.Profile, p.Figure.Set, picture.Notes, p.LeftOut(), sum}, "", "  ")
 	if err != nil {
 		return nil, err
 	}
