@@ -1,6 +1,7 @@
 #include "convpool.h"
 
 #include "guard.h"
+#include "internal.h"
 #include "kernel.h"
 #include "sparse.h"
 
@@ -147,8 +148,7 @@ int rs_conv_pool_bf16(void) { return sparse::multiplies_bf16(); }
 int rs_conv_pool(rs_tensor* out, rs_tensor x, rs_tensor weight, rs_tensor bias, rs_window conv,
                  rs_window pool) {
   return recorded([&] {
-    auto at = [](rs_tensor t) { return *static_cast<Tensor*>(t); };
-    TORCH_CHECK(at(x).size(1) * conv.side % 32 == 0, "conv_pool: ", at(x).size(1), " channels");
-    *out = new Tensor(ConvPool::apply(at(x), at(weight), at(bias), conv, pool));
+    TORCH_CHECK(tensor(x).size(1) * conv.side % 32 == 0, "conv_pool: ", tensor(x).size(1), " channels");
+    *out = new Tensor(ConvPool::apply(tensor(x), tensor(weight), tensor(bias), conv, pool));
   });
 }

@@ -7,12 +7,12 @@
 extern "C" {
 #endif
 
-// A square window that moves over images.
+// A square window that moves over images; all in pixels.
 typedef struct {
   int64_t side, stride, pad;
 } rs_window;
 
-// Reports whether this processor can take x as bfloat16.
+// Reports whether this processor can take x as bfloat16 below.
 int rs_conv_pool_bf16(void);
 
 // Makes *out = maxpool(conv(x, weight) + bias) of x (N, C, H, W), on the CPU,

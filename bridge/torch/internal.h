@@ -15,6 +15,7 @@ struct Plane {  // one image in memory, as float or as bytes
   const float* floats = nullptr;
 };
 
+// Returns the (C, H, W) values of a row of base, or of extra, which is behind it.
 inline Plane plane(const rs_images& images, int64_t row) {
   const at::Tensor& base = tensor(images.base);
   const int64_t size = base.numel() / base.size(0);
@@ -44,6 +45,7 @@ void each_plane(const rs_images& images, const int64_t* order, int64_t n, F f) {
   }
 }
 
+// Sets out (size) to an image, bytes divided by 255.
 inline void copy_plane(float* out, Plane p, int64_t size) {
   if (p.floats) {
     std::copy(p.floats, p.floats + size, out);

@@ -152,7 +152,7 @@ func TestBF16(t *testing.T) {
 			exact := run(torch.StackOptions{})
 			way := distance(start, exact)
 			for _, o := range []torch.StackOptions{{BF16: true}, {BF16: true, Autograd: true}} {
-				if off := distance(exact, run(o)) / way; off > 0.2 || off == 0 {
+				if off := distance(exact, run(o)) / way; off > 0.05 || off == 0 {
 					t.Errorf("%s, %+v: θ ends %g of the way from where float32 ends, want a little", p.name, o, off)
 				}
 			}

@@ -1,6 +1,7 @@
 #include "norm.h"
 
 #include "guard.h"
+#include "internal.h"
 #include "kernel.h"
 
 #include <ATen/ATen.h>
@@ -258,12 +259,11 @@ struct Norm : torch::autograd::Function<Norm> {
 int rs_norm(rs_tensor* out, rs_tensor x, rs_tensor rest, rs_tensor gamma, rs_tensor beta,
             rs_tensor running_mean, rs_tensor running_var, double momentum, double eps, int relu) {
   return recorded([&] {
-    auto at = [](rs_tensor t) { return *static_cast<Tensor*>(t); };
     // Vectors (B, C) are images of one pixel.
-    const bool vectors = at(x).dim() == 2;
-    auto images = [&](rs_tensor t) { return vectors ? at(t).unsqueeze(-1).unsqueeze(-1) : at(t); };
-    Tensor y = Norm::apply(images(x), rest ? std::optional(images(rest)) : std::nullopt, at(gamma), at(beta),
-                           at(running_mean), at(running_var), momentum, eps, relu != 0);
+    const bool vectors = tensor(x).dim() == 2;
+    auto images = [&](rs_tensor t) { return vectors ? tensor(t).unsqueeze(-1).unsqueeze(-1) : tensor(t); };
+    Tensor y = Norm::apply(images(x), rest ? std::optional(images(rest)) : std::nullopt, tensor(gamma), tensor(beta),
+                           tensor(running_mean), tensor(running_var), momentum, eps, relu != 0);
     *out = new Tensor(vectors ? y.flatten(1) : y);
   });
 }

@@ -55,9 +55,11 @@ void product(const Matrix& m, Dense<const float> x, int64_t width, Dense<const f
 // and the row of y that its column names, both that wide, a multiple of 16.
 void inner(Matrix& m, Dense<const float> x, Dense<const float> y, int64_t width);
 
-// The same for x, y and entries of m that are bfloat16, on a processor that
-// multiplies those; widths are multiples of 32. Sums are float32.
+// Reports whether this processor has the instruction that the next two need.
 bool multiplies_bf16();
+
+// The same for x, y and entries of m that are bfloat16; widths are multiples of
+// 32. Sums are float32.
 void product(const Matrix& m, Dense<const bf16> x, int64_t width, Dense<const float> start, Dense<float> y);
 void inner(Matrix& m, Dense<const bf16> x, Dense<const bf16> y, int64_t width);
 

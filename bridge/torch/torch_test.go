@@ -277,9 +277,9 @@ func perceptrons(d *torch.Device) []perceptron {
 		{"all units on", mlp(6, 5, 3), data(d, 20, tiny, 3), 0}, // a last batch of 4
 		// Parts of sums of all lengths; pixels no multiple of the eight that are
 		// skipped at once.
-		{"dark images", of(odd, mlp(384, 32, 3)), darkData(d, 18, odd, 3), 0},
+		{"dark images", of(odd, mlp(384, 32, 3)), darkData(d, 20, odd, 3), 0},
 		{"few units on", of(even, mlp(96, 64, 3)), data(d, 20, even, 3), -0.6},
-		{"dark images, few units on", of(even, mlp(64, 32, 3)), darkData(d, 18, even, 3), -0.1},
+		{"dark images, few units on", of(even, mlp(64, 32, 3)), darkData(d, 20, even, 3), -0.1},
 	}
 }
 
@@ -308,7 +308,7 @@ func TestWrittenOutStepEqualsAutograd(t *testing.T) {
 			for _, p := range perceptrons(d) {
 				fast, fastLoss := train(t, p.stack(d, torch.StackOptions{}), p.data, 3, h)
 				slow, slowLoss := train(t, p.stack(d, torch.StackOptions{Autograd: true}), p.data, 3, h)
-				if dist := distance(fast, slow); dist > 1e-4 || math.Abs(fastLoss[0]-slowLoss[0]) > 1e-5 {
+				if dist := distance(fast, slow); dist > 2e-5 || math.Abs(fastLoss[0]-slowLoss[0]) > 1e-5 {
 					t.Errorf("%s, %s: θ differs by %g, loss %g and %g", p.name, name, dist, fastLoss[0], slowLoss[0])
 				}
 			}
